@@ -1,0 +1,173 @@
+package iothub
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Status says whether an identity may connect. Modules have none of their own
+// and follow their device.
+type Status string
+
+// The two statuses.
+const (
+	StatusEnabled  Status = "enabled"
+	StatusDisabled Status = "disabled"
+)
+
+// AuthenticationType is how an identity proves itself.
+type AuthenticationType string
+
+// The four types.
+const (
+	AuthSAS                  AuthenticationType = "sas"
+	AuthSelfSigned           AuthenticationType = "selfSigned"
+	AuthCertificateAuthority AuthenticationType = "certificateAuthority"
+	AuthNone                 AuthenticationType = "none"
+)
+
+// SymmetricKey is a pair of base64 keys of 16 to 64 bytes each.
+type SymmetricKey struct {
+	PrimaryKey   string `json:"primaryKey"`
+	SecondaryKey string `json:"secondaryKey"`
+}
+
+// X509Thumbprint is a pair of SHA-1 (40) or SHA-256 (64) hex thumbprints. The
+// service sends null for one that is not set.
+type X509Thumbprint struct {
+	PrimaryThumbprint   *string `json:"primaryThumbprint"`
+	SecondaryThumbprint *string `json:"secondaryThumbprint"`
+}
+
+// Authentication is the credential of an identity.
+type Authentication struct {
+	SymmetricKey   SymmetricKey       `json:"symmetricKey"`
+	X509Thumbprint X509Thumbprint     `json:"x509Thumbprint"`
+	Type           AuthenticationType `json:"type"`
+}
+
+// Capabilities of a device.
+type Capabilities struct {
+	IoTEdge bool `json:"iotEdge"`
+}
+
+// Identity is what the registry knows of a device or module. Everything here
+// survives a restart; connection state and queue depth are the hub's knowledge.
+// Source: Device and Module of the IoT Hub service API 2021-04-12.
+type Identity struct {
+	ID ID
+	// GenerationID tells re-created identities apart: digits, new on each create.
+	GenerationID string
+	// ETag moves with every write of the identity: base64 of a decimal counter,
+	// without quotes.
+	ETag              string
+	Status            Status
+	StatusReason      string
+	StatusUpdatedTime time.Time
+	Authentication    Authentication
+	// Capabilities, DeviceScope and ParentScopes are for devices only.
+	Capabilities Capabilities
+	DeviceScope  string
+	ParentScopes []string
+	// ManagedBy is for modules only; empty is null on the wire.
+	ManagedBy string
+}
+
+// ConnectionInfo is what the hub knows of the connection of an identity.
+type ConnectionInfo struct {
+	Connected        bool
+	StateUpdatedTime time.Time
+	LastActivityTime time.Time
+	// C2DCount is the number of waiting cloud-to-device messages.
+	C2DCount int
+}
+
+// ConnectionState returns "Connected" or "Disconnected".
+func (c ConnectionInfo) ConnectionState() string {
+	if c.Connected {
+		return "Connected"
+	}
+	return "Disconnected"
+}
+
+// MarshalIdentity returns the JSON of a device or a module as the registry
+// operations answer it. Source: Device and Module, service API 2021-04-12.
+func MarshalIdentity(i Identity, c ConnectionInfo) ([]byte, error) {
+	if i.ID.IsModule() {
+		return json.Marshal(moduleJSON{
+			ModuleID: i.ID.ModuleID, ManagedBy: stringOrNull(i.ManagedBy), DeviceID: i.ID.DeviceID,
+			GenerationID: i.GenerationID, ETag: i.ETag,
+			ConnectionState: c.ConnectionState(), ConnectionStateUpdatedTime: FormatTime(c.StateUpdatedTime),
+			LastActivityTime: FormatTime(c.LastActivityTime), C2DCount: c.C2DCount,
+			Authentication: i.Authentication,
+		})
+	}
+	return json.Marshal(deviceJSON{
+		DeviceID: i.ID.DeviceID, GenerationID: i.GenerationID, ETag: i.ETag,
+		ConnectionState: c.ConnectionState(), Status: i.Status, StatusReason: stringOrNull(i.StatusReason),
+		ConnectionStateUpdatedTime: FormatTime(c.StateUpdatedTime), StatusUpdatedTime: FormatTime(i.StatusUpdatedTime),
+		LastActivityTime: FormatTime(c.LastActivityTime), C2DCount: c.C2DCount,
+		Authentication: i.Authentication, Capabilities: i.Capabilities,
+		DeviceScope: i.DeviceScope, ParentScopes: i.ParentScopes,
+	})
+}
+
+type deviceJSON struct {
+	DeviceID                   string         `json:"deviceId"`
+	GenerationID               string         `json:"generationId"`
+	ETag                       string         `json:"etag"`
+	ConnectionState            string         `json:"connectionState"`
+	Status                     Status         `json:"status"`
+	StatusReason               *string        `json:"statusReason"`
+	ConnectionStateUpdatedTime string         `json:"connectionStateUpdatedTime"`
+	StatusUpdatedTime          string         `json:"statusUpdatedTime"`
+	LastActivityTime           string         `json:"lastActivityTime"`
+	C2DCount                   int            `json:"cloudToDeviceMessageCount"`
+	Authentication             Authentication `json:"authentication"`
+	Capabilities               Capabilities   `json:"capabilities"`
+	DeviceScope                string         `json:"deviceScope,omitempty"`
+	ParentScopes               []string       `json:"parentScopes,omitempty"`
+}
+
+type moduleJSON struct {
+	ModuleID                   string         `json:"moduleId"`
+	ManagedBy                  *string        `json:"managedBy"`
+	DeviceID                   string         `json:"deviceId"`
+	GenerationID               string         `json:"generationId"`
+	ETag                       string         `json:"etag"`
+	ConnectionState            string         `json:"connectionState"`
+	ConnectionStateUpdatedTime string         `json:"connectionStateUpdatedTime"`
+	LastActivityTime           string         `json:"lastActivityTime"`
+	C2DCount                   int            `json:"cloudToDeviceMessageCount"`
+	Authentication             Authentication `json:"authentication"`
+}
+
+func stringOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// IdentityRequest is the body of a create or replace call. Absent members are
+// nil or empty, which on a full replace means their default.
+type IdentityRequest struct {
+	DeviceID       string                 `json:"deviceId"`
+	ModuleID       string                 `json:"moduleId"`
+	ETag           string                 `json:"etag"`
+	Status         Status                 `json:"status"`
+	StatusReason   *string                `json:"statusReason"`
+	Authentication *AuthenticationRequest `json:"authentication"`
+	Capabilities   *Capabilities          `json:"capabilities"`
+	DeviceScope    string                 `json:"deviceScope"`
+	ParentScopes   []string               `json:"parentScopes"`
+	ManagedBy      *string                `json:"managedBy"`
+}
+
+// AuthenticationRequest is the authentication of an IdentityRequest; every part
+// may be absent.
+type AuthenticationRequest struct {
+	SymmetricKey   *SymmetricKey      `json:"symmetricKey"`
+	X509Thumbprint *X509Thumbprint    `json:"x509Thumbprint"`
+	Type           AuthenticationType `json:"type"`
+}
