@@ -1,0 +1,103 @@
+# Everything a contributor runs, by name. `make` alone lists the targets.
+
+GO      ?= go
+BIN     := bin/hubnerite
+TOOLS   := .tools
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+# How long `make fuzz` spends on each fuzz target, how many rounds `make soak` takes.
+FUZZTIME ?= 20s
+ROUNDS   ?= 500
+# How many conformance scenarios run at a time (most of them wait most of the time).
+PARALLEL ?= 6
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+IMAGE   ?= hubnerite:dev
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs; names what could not run
+	@rm -f .cache/not-run
+	@$(MAKE) --no-print-directory -j3 --output-sync=target tools python node
+	@$(MAKE) --no-print-directory vet lint unit cross conformance
+	@scripts/not-run --report
+
+.PHONY: unit
+unit: ## Unit tests with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: vet
+vet: ## go vet, conformance programs included
+	$(GO) vet ./...
+	$(GO) vet -tags conformance ./conformance/...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint with the project's rules (built once into .tools)
+	$(GOLANGCI) run ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the Go code: gofumpt (v0.12.0, inside golangci-lint) and gci
+	$(GOLANGCI) fmt ./...
+
+.PHONY: build
+build: ## The binary, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/hubnerite
+
+.PHONY: cross
+cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist/
+	@set -e; for platform in $(PLATFORMS); do \
+	  os=$${platform%/*}; arch=$${platform#*/}; ext=; [ $$os = windows ] && ext=.exe; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' \
+	    -o dist/hubnerite-$$os-$$arch$$ext ./cmd/hubnerite; \
+	  echo "built dist/hubnerite-$$os-$$arch$$ext"; \
+	done
+
+.PHONY: conformance
+conformance: build python node ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
+	@scripts/conformance -test.v -test.parallel $(PARALLEL)
+
+.PHONY: demo
+demo: build python ## Both Python tutorials end to end, printing what device and back end print
+	@scripts/conformance -demo
+
+.PHONY: bench
+bench: ## Benchmarks, start-up time with 10,000 devices among them
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (20s) each
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+.PHONY: soak
+soak: build ## Kill the emulator ROUNDS (500) times in the middle of writes and look for losses
+	@HUBNERITE_CRASH_ROUNDS=$(ROUNDS) scripts/conformance -test.v -test.timeout 12h -test.run '^TestConformance$$/^kill9$$'
+
+.PHONY: image
+image: ## The container image, as IMAGE (hubnerite:dev)
+	docker build -t $(IMAGE) .
+
+.PHONY: python
+python: ## The Python virtual environment of the conformance programs, into .cache/
+	@scripts/python-env
+
+.PHONY: node
+node: ## The Node.js packages of the conformance programs, into .cache/
+	@scripts/node-env
+
+.PHONY: tools
+tools: $(GOLANGCI) ## The pinned lint tool, into .tools/
+
+.PHONY: clean
+clean: ## Remove what was built (keeps .tools and .cache)
+	rm -rf bin dist
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION); this takes a few minutes, once"
+	@mkdir -p $(TOOLS)/build
+	@GOBIN=$(CURDIR)/$(TOOLS)/build GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/build/golangci-lint $@
