@@ -1,0 +1,33 @@
+package admin
+
+// Info describes a running emulator. GET /info answers it and the ready file
+// holds the same JSON, so that a program that starts the emulator on free ports
+// learns all it needs from either.
+type Info struct {
+	Version string `json:"version" doc:"Version of the emulator."`
+	PID     int    `json:"pid" doc:"Process ID."`
+	// HostName is the name that goes into connection strings.
+	HostName string `json:"hostName" doc:"Host name in the connection strings."`
+	Ports    Ports  `json:"ports" doc:"The ports that are bound."`
+	AdminURL string `json:"adminUrl" doc:"Address of this API, without a slash at its end."`
+	// CAFile holds the emulator's CA certificate alone, CABundleFile also the
+	// system's roots. Both are absolute paths; either may be empty when the
+	// operator brought a certificate of his own.
+	CAFile       string `json:"caFile" doc:"PEM file with the certificate authority."`
+	CABundleFile string `json:"caBundleFile" doc:"PEM file with the certificate authority and the system's roots."`
+	// ConnectionStrings are those of the shared access policies, by policy name.
+	ConnectionStrings map[string]string `json:"connectionStrings" doc:"Service connection strings by policy name."`
+	// Devices are the connection strings of the devices that the emulator was
+	// started with, by device ID.
+	Devices map[string]string `json:"devices" doc:"Device connection strings by device ID."`
+}
+
+// Ports are the bound TCP ports.
+type Ports struct {
+	MQTT  int `json:"mqtt" doc:"MQTT over TLS."`
+	AMQP  int `json:"amqp" doc:"AMQP over TLS."`
+	HTTPS int `json:"https" doc:"Service API."`
+	Admin int `json:"admin" doc:"This API."`
+	// MQTTPlain is 0 unless the plaintext MQTT listener was asked for.
+	MQTTPlain int `json:"mqttPlain,omitempty" doc:"MQTT without TLS."`
+}
