@@ -32,6 +32,15 @@ type SymmetricKey struct {
 	SecondaryKey string `json:"secondaryKey"`
 }
 
+// MarshalJSON writes null for a key that is not set, as the service does for
+// identities without symmetric keys.
+func (k SymmetricKey) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		PrimaryKey   *string `json:"primaryKey"`
+		SecondaryKey *string `json:"secondaryKey"`
+	}{stringOrNull(k.PrimaryKey), stringOrNull(k.SecondaryKey)})
+}
+
 // X509Thumbprint is a pair of SHA-1 (40) or SHA-256 (64) hex thumbprints. The
 // service sends null for one that is not set.
 type X509Thumbprint struct {

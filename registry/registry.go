@@ -5,8 +5,9 @@ package registry
 
 import (
 	"context"
-	"crypto/x509"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
@@ -16,8 +17,9 @@ import (
 // Options configure a Registry. Records is required.
 type Options struct {
 	Records store.Records
-	// OwnsHost reports whether a host name (lower case, without port) is one of this hub's
-	// names: the resource of a token must begin with one. nil accepts any name.
+	// OwnsHost reports whether a host name (lower case, without port) is one of
+	// this hub's names: the resource of a token must begin with one. nil
+	// accepts any name.
 	OwnsHost func(host string) bool
 	// Policies are the shared access policies; nil means DefaultPolicies.
 	Policies []iothub.AccessPolicy
@@ -28,106 +30,85 @@ type Options struct {
 }
 
 // Registry implements the identity registry. It is safe for concurrent use.
-type Registry struct{}
+type Registry struct {
+	records  store.Records
+	ownsHost func(string) bool
+	policies []policy
+	now      func() time.Time
+	log      *slog.Logger
+	// generation is the last generation ID handed out, so that two creates in
+	// one clock tick still differ.
+	generation atomic.Int64
+}
 
-// New returns a registry over the given records.
-func New(o Options) (*Registry, error) { panic("unwritten") }
+// New returns a registry over the given records. It fails when a policy has no
+// name, a key that is not base64, or a name twice.
+func New(o Options) (*Registry, error) {
+	if o.Records == nil {
+		return nil, errors.New("registry: no records given")
+	}
+	r := &Registry{records: o.Records, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger}
+	if r.ownsHost == nil {
+		r.ownsHost = func(string) bool { return true }
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Policies == nil {
+		o.Policies = DefaultPolicies()
+	}
+	var err error
+	r.policies, err = compilePolicies(o.Policies)
+	return r, err
+}
 
 // Policies returns the shared access policies.
-func (r *Registry) Policies() []iothub.AccessPolicy { panic("unwritten") }
-
-// CheckToken verifies a shared access signature: its form, its HMAC, its host and its expiry, by
-// the policy named in skn or else by the key of the identity that sr names. It
-// returns IotHubUnauthorizedAccess with a message that names the reason. The
-// existence and status of an identity named by a policy token are Admit's job.
-func (r *Registry) CheckToken(ctx context.Context, token string) (iothub.Grant, error) {
-	panic("unwritten")
+func (r *Registry) Policies() []iothub.AccessPolicy {
+	out := make([]iothub.AccessPolicy, len(r.policies))
+	for i, p := range r.policies {
+		out[i] = p.AccessPolicy
+	}
+	return out
 }
 
-// CheckCertificate verifies a client's certificate chain for id: the thumbprint
-// of a selfSigned identity, or a chain to a registered CA with the ID as common
-// name (without any registered CA: refused with that reason).
-func (r *Registry) CheckCertificate(ctx context.Context, id iothub.ID, chain []*x509.Certificate) (iothub.Grant, error) {
-	panic("unwritten")
+// get reads a record and turns a missing one into the hub's error.
+func (r *Registry) get(ctx context.Context, id iothub.ID) (store.Record, error) {
+	rec, err := r.records.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Record{}, notFound(id)
+	}
+	return rec, err
 }
 
-// Admit checks that id may use a device endpoint under the grant: it exists, it
-// and its device are enabled, and the grant has DeviceConnect and covers it.
-func (r *Registry) Admit(ctx context.Context, id iothub.ID, g iothub.Grant) (iothub.Identity, error) {
-	panic("unwritten")
+// update changes a record under its revision until no other write comes in
+// between. change works on its own copy of the record and may refuse.
+func (r *Registry) update(ctx context.Context, id iothub.ID, change func(*store.Record) error) (store.Record, error) {
+	for {
+		rec, err := r.get(ctx, id)
+		if err != nil {
+			return store.Record{}, err
+		}
+		if err := change(&rec); err != nil {
+			return store.Record{}, err
+		}
+		rec.Revision, err = r.records.Put(ctx, rec)
+		switch {
+		case err == nil:
+			return rec, nil
+		case errors.Is(err, store.ErrNotFound):
+			return store.Record{}, notFound(id)
+		case !errors.Is(err, store.ErrConflict):
+			return store.Record{}, err
+		}
+	}
 }
 
-// Create adds a device or module, making keys that the request leaves out.
-// Errors: DeviceAlreadyExists, ModuleAlreadyExistsOnDevice, DeviceNotFound (of a
-// module's device), ArgumentInvalid, TooManyModulesOnDevice.
-func (r *Registry) Create(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (iothub.Identity, error) {
-	panic("unwritten")
-}
-
-// Replace writes all of an identity. ifMatch is an etag, quoted or bare, or *
-// or "*". Errors: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid.
-func (r *Registry) Replace(ctx context.Context, id iothub.ID, req iothub.IdentityRequest, ifMatch string) (iothub.Identity, error) {
-	panic("unwritten")
-}
-
-// Get returns an identity, or DeviceNotFound or ModuleNotFound.
-func (r *Registry) Get(ctx context.Context, id iothub.ID) (iothub.Identity, error) {
-	panic("unwritten")
-}
-
-// Delete removes an identity, its twin, its modules and its queues. An empty
-// ifMatch is refused with PreconditionFailed ("Etag missing").
-func (r *Registry) Delete(ctx context.Context, id iothub.ID, ifMatch string) error {
-	panic("unwritten")
-}
-
-// ListDevices returns up to top devices in ID order; top outside 1 to 1000 means 1000.
-func (r *Registry) ListDevices(ctx context.Context, top int) ([]iothub.Identity, error) {
-	panic("unwritten")
-}
-
-// ListModules returns the modules of a device, or DeviceNotFound.
-func (r *Registry) ListModules(ctx context.Context, deviceID string) ([]iothub.Identity, error) {
-	panic("unwritten")
-}
-
-// Counts returns the number of stored identities.
-func (r *Registry) Counts(ctx context.Context) (store.Counts, error) { panic("unwritten") }
-
-// Twin returns an identity and its twin, or DeviceNotFound or ModuleNotFound.
-func (r *Registry) Twin(ctx context.Context, id iothub.ID) (iothub.Identity, iothub.Twin, error) {
-	panic("unwritten")
-}
-
-// PatchTwin merges a back end's patch. ifMatch may be empty. It returns the
-// identity and the twin after the write. Errors: DeviceNotFound, ModuleNotFound, PreconditionFailed,
-// ArgumentInvalid.
-func (r *Registry) PatchTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (iothub.Identity, iothub.Twin, error) {
-	panic("unwritten")
-}
-
-// ReplaceTwin sets tags and desired properties wholly, under the rules of PatchTwin.
-func (r *Registry) ReplaceTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (iothub.Identity, iothub.Twin, error) {
-	panic("unwritten")
-}
-
-// Report merges a device's patch into the reported properties. A non-nil
-// ifVersion must equal the current reported version: PreconditionFailed otherwise.
-func (r *Registry) Report(ctx context.Context, id iothub.ID, patch map[string]any, ifVersion *int64) (iothub.Twin, error) {
-	panic("unwritten")
-}
-
-// SetModelID remembers the digital twin model that a device announced; it moves no etag.
-func (r *Registry) SetModelID(ctx context.Context, id iothub.ID, modelID string) error {
-	panic("unwritten")
-}
-
-// MQTTSession returns the stored subscriptions of id (topic filter to QoS), nil when there is no session.
-func (r *Registry) MQTTSession(ctx context.Context, id iothub.ID) (map[string]byte, error) {
-	panic("unwritten")
-}
-
-// SetMQTTSession stores the subscriptions of id; nil ends the session. No etag moves.
-func (r *Registry) SetMQTTSession(ctx context.Context, id iothub.ID, subscriptions map[string]byte) error {
-	panic("unwritten")
+func notFound(id iothub.ID) *iothub.Error {
+	if id.IsModule() {
+		return iothub.NewError(iothub.CodeModuleNotFound, "Module %s of device %s is not registered.", id.ModuleID, id.DeviceID)
+	}
+	return iothub.NewError(iothub.CodeDeviceNotFound, "Device %s is not registered.", id.DeviceID)
 }
