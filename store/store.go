@@ -26,6 +26,8 @@ var (
 	ErrConflict = errors.New("store: revision conflict")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("store: closed")
+	// ErrLocked: another process has the stored files open. Only opening returns it.
+	ErrLocked = errors.New("store: in use by another process")
 )
 
 // Durability is how safe a write is before it is acknowledged.
@@ -67,9 +69,10 @@ type Records interface {
 	// With a device go its modules, and with each identity its queue.
 	Delete(ctx context.Context, id iothub.ID, revision uint64) error
 	// List returns up to limit records (at least 1) in key order: by device ID,
-	// a device before its modules, those by module ID. resume is the next value of the page before,
-	// "" for the first; next is "" after the last page. Records written
-	// meanwhile appear or not; none is returned twice.
+	// a device before its modules, those by module ID. resume is the next value
+	// of the page before, "" for the first; next is "" after the last page, and
+	// any text is a valid resume. Records written meanwhile appear or not; none
+	// is returned twice.
 	List(ctx context.Context, filter ListFilter, resume string, limit int) (records []Record, next string, err error)
 	// Count returns the number of records that each filter would list.
 	Count(ctx context.Context) (Counts, error)
@@ -97,10 +100,16 @@ type Entry struct {
 }
 
 // Queues keeps small ordered queues of opaque payloads. A queue is named by a
-// text: QueueName(id) for the cloud-to-device queue of an identity (deleted with its record),
-// or any name that starts with "$" for the hub's own.
+// text: QueueName(id) for the cloud-to-device queue of an identity (deleted
+// with its record), or any name that starts with "$" for the hub's own; so no
+// device ID may start with "$".
+//
+// An operation whose ctx ends while it waits returns the error of ctx; it may
+// take effect all the same. This holds for Records too.
 type Queues interface {
-	// Append adds payload at the end, durably, and returns its number.
+	// Append adds payload at the end, durably, and returns its number, or
+	// ErrNotFound when the identity that the queue belongs to does not exist: a
+	// message must not outlive its device and reach the next one of that name.
 	Append(ctx context.Context, queue string, payload []byte) (uint64, error)
 	// Load returns all entries of the queue in order; none for an unknown queue.
 	Load(ctx context.Context, queue string) ([]Entry, error)
@@ -110,7 +119,8 @@ type Queues interface {
 	Remove(ctx context.Context, queue string, numbers ...uint64) error
 	// Move deletes an entry and appends payload to another queue in one atomic
 	// step, so that the end of a message and its feedback are one event. It
-	// returns ErrNotFound, and appends nothing, when the entry is gone.
+	// returns ErrNotFound, and appends nothing, when the entry is gone or the
+	// other queue's identity does not exist.
 	Move(ctx context.Context, queue string, number uint64, to string, payload []byte) (uint64, error)
 	// RemoveAsync is Remove without waiting: done (may be nil) runs once the
 	// removal is durable or has failed, on a goroutine of the store, and must
