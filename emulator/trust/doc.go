@@ -1,0 +1,21 @@
+// Package trust makes the emulator's certificate authority and server
+// certificate, keeps them in a directory, and writes the bundle that clients
+// trust: the authority together with the system's own roots.
+//
+// The names of the files are part of the contract with scripts and containers:
+//
+//	ca.pem          the authority's certificate; import or point at this
+//	ca-key.pem      its private key, mode 0600
+//	ca-bundle.pem   ca.pem followed by the system's roots, for SSL_CERT_FILE
+//	server.pem      the server certificate followed by the authority's
+//	server-key.pem  its private key, mode 0600
+package trust
+
+// Names of the files in the directory.
+const (
+	CAFile        = "ca.pem"
+	CAKeyFile     = "ca-key.pem"
+	BundleFile    = "ca-bundle.pem"
+	ServerFile    = "server.pem"
+	ServerKeyFile = "server-key.pem"
+)
