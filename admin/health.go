@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type healthOutput struct {
+	Status int
+	Body   Health
+}
+
+// Health is the answer of GET /health.
+type Health struct {
+	Status string `json:"status" enum:"healthy,starting" doc:"healthy once every listener is bound."`
+	// Missing are the listeners that are not bound; never null.
+	Missing []string `json:"missing" nullable:"false" doc:"Listeners that are not bound."`
+}
+
+func (s *server) registerHealth() {
+	huma.Register(s.api, huma.Operation{
+		OperationID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether every listener is bound",
+		Description: "200 when programs may connect, 503 with what is missing until then.",
+		Errors:      []int{http.StatusServiceUnavailable},
+	}, func(context.Context, *struct{}) (*healthOutput, error) {
+		missing := s.Ready()
+		if len(missing) == 0 {
+			return &healthOutput{http.StatusOK, Health{"healthy", []string{}}}, nil
+		}
+		return &healthOutput{http.StatusServiceUnavailable, Health{"starting", missing}}, nil
+	})
+}
+
+type infoOutput struct{ Body Info }
+
+type pemOutput struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+func (s *server) registerInfo() {
+	huma.Register(s.api, huma.Operation{
+		OperationID: "info", Method: http.MethodGet, Path: "/info", Summary: "Ports, files and connection strings",
+		Description: "The JSON of the ready file. It holds keys, as an emulator's keys are no secrets.",
+	}, func(context.Context, *struct{}) (*infoOutput, error) {
+		return &infoOutput{s.Info()}, nil
+	})
+	huma.Register(s.api, huma.Operation{
+		OperationID: "ca", Method: http.MethodGet, Path: "/ca.pem", Summary: "The certificate authority to trust",
+		Errors: []int{http.StatusNotFound},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "PEM", Content: map[string]*huma.MediaType{pemContentType: {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, func(context.Context, *struct{}) (*pemOutput, error) {
+		if s.CA != nil {
+			if pem := s.CA(); len(pem) > 0 {
+				return &pemOutput{pemContentType, pem}, nil
+			}
+		}
+		return nil, huma.Error404NotFound("The emulator serves a certificate that it did not make.")
+	})
+}
+
+const pemContentType = "application/x-pem-file"
+
+type unsupportedOutput struct {
+	Body struct {
+		Operations map[string]int `json:"operations" doc:"Number of calls by operation."`
+	}
+}
+
+func (s *server) registerUnsupported() {
+	huma.Register(s.api, huma.Operation{
+		OperationID: "unsupported", Method: http.MethodGet, Path: "/unsupported", Summary: "Calls of operations that the emulator refuses",
+		Description: "Counted since the start. A program that causes none uses nothing that is missing.",
+	}, func(context.Context, *struct{}) (*unsupportedOutput, error) {
+		out := new(unsupportedOutput)
+		out.Body.Operations = s.Hub.Unsupported()
+		if out.Body.Operations == nil {
+			out.Body.Operations = map[string]int{}
+		}
+		return out, nil
+	})
+}

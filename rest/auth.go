@@ -1,0 +1,154 @@
+package rest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// operation is one call of the service API.
+type operation struct {
+	method, pattern string
+	// rights are those of which the caller needs one.
+	rights iothub.AccessRights
+	// form is the envelope of the operation's own errors.
+	form envelope
+	// versionOptional lets module clients leave api-version out.
+	versionOptional bool
+	run             func(*call) error
+}
+
+// call is an admitted request.
+type call struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	hub *hub.Hub
+	// id is the identity in the path; zero when the path names none.
+	id iothub.ID
+}
+
+// handle admits a request to op and runs it.
+func (s *server) handle(op operation) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, err := s.admit(op, w, r)
+		if err != nil {
+			// These refusals, and every 401, come from in front of the operations
+			// in Azure, too, and always use the oldest envelope.
+			s.writeError(w, r, legacy, err)
+			return
+		}
+		if c.id, err = pathID(r); err == nil {
+			err = op.run(c)
+		}
+		if iothub.ErrorCode(err).HTTPStatus() == http.StatusUnauthorized {
+			op.form = legacy
+		}
+		if err != nil {
+			s.writeError(w, r, op.form, err)
+		}
+	}
+}
+
+// admit checks api-version, host and credential, in this order.
+func (s *server) admit(op operation, w http.ResponseWriter, r *http.Request) (*call, error) {
+	if err := s.checkVersion(op, r); err != nil {
+		return nil, err
+	}
+	h, err := s.Hubs(r.Host)
+	if err != nil {
+		return nil, err
+	}
+	if err := authorize(h, op.rights, r); err != nil {
+		return nil, err
+	}
+	return &call{w: w, r: r, hub: h}, nil
+}
+
+// authorize verifies the shared access signature of the Authorization header. A
+// missing or bad signature and a missing right are all 401, never 403.
+// Source: IoT Hub devguide, control access with shared access signatures.
+func authorize(h *hub.Hub, rights iothub.AccessRights, r *http.Request) error {
+	token := r.Header.Get("Authorization")
+	scheme, _, _ := strings.Cut(token, " ")
+	switch {
+	case token == "":
+		return iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "Unauthorized: the request has no Authorization header.")
+	case !strings.EqualFold(scheme, "SharedAccessSignature"):
+		return iothub.NewError(iothub.CodeIotHubUnauthorizedAccess,
+			"Unauthorized: only shared access signatures are accepted; the emulator knows no Microsoft Entra tokens.")
+	}
+	g, err := h.Authenticate(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	path := resourcePath(r.URL.RawPath)
+	err = h.Authorize(g, rights, path)
+	if err != nil {
+		// Tokens may be scoped to the spelling of the documentation.
+		if documented, ok := strings.CutPrefix(path, "messages/servicebound"); ok && h.Authorize(g, rights, "messages/serviceBound"+documented) == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// pathID returns the identity in the path, decoded exactly once.
+func pathID(r *http.Request) (id iothub.ID, err error) {
+	for _, p := range []struct {
+		name     string
+		value    *string
+		validate func(string) error
+	}{{"deviceID", &id.DeviceID, iothub.ValidateDeviceID}, {"moduleID", &id.ModuleID, iothub.ValidateModuleID}} {
+		raw := chi.URLParam(r, p.name)
+		if raw == "" {
+			continue
+		}
+		if *p.value, err = url.PathUnescape(raw); err != nil {
+			return iothub.ID{}, iothub.NewError(iothub.CodeArgumentInvalid, "The path has a malformed escape.").WithCause(err)
+		}
+		if err = p.validate(*p.value); err != nil {
+			return iothub.ID{}, err
+		}
+	}
+	return id, nil
+}
+
+// checkVersion demands a well-formed api-version, or in strict mode a known one.
+func (s *server) checkVersion(op operation, r *http.Request) error {
+	// The error concerns other parameters, which operations look at themselves.
+	query, _ := url.ParseQuery(r.URL.RawQuery)
+	version := query.Get("api-version")
+	switch {
+	case version == "" && op.versionOptional && r.Header.Get("x-ms-edge-moduleId") != "":
+		return nil
+	case version == "":
+		return iothub.NewError(iothub.CodeInvalidProtocolVersion, "The query parameter api-version is missing.")
+	case !wellFormedVersion(version):
+		return iothub.NewError(iothub.CodeInvalidProtocolVersion,
+			"The api-version %q is not a date such as 2021-04-12.", version)
+	case s.StrictAPIVersion && !slices.Contains(knownVersions(), version):
+		return iothub.NewError(iothub.CodeInvalidProtocolVersion, "The api-version %q is not supported.", version)
+	}
+	return nil
+}
+
+func wellFormedVersion(v string) bool {
+	_, err := time.Parse(time.DateOnly, strings.TrimSuffix(v, "-preview"))
+	return err == nil
+}
+
+// knownVersions are those that the official SDKs and the documentation use.
+func knownVersions() []string {
+	return []string{
+		"2016-02-03", "2016-11-14", "2017-06-30", "2017-08-21-preview", "2017-11-08-preview", "2018-03-01-preview",
+		"2018-04-01", "2018-06-30", "2018-08-30-preview", "2019-03-30", "2019-07-01-preview", "2019-10-01",
+		"2020-03-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", "2024-03-31",
+	}
+}

@@ -1,0 +1,167 @@
+package rest
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// Options configure the service API. Hubs is required.
+type Options struct {
+	// Hubs finds the hub of the Host header.
+	Hubs hub.Lookup
+	// Logger takes one line per refusal and per fault; nil discards.
+	Logger *slog.Logger
+	// StrictAPIVersion refuses versions that Azure is not known to have. Without
+	// it every well-formed version is served as the newest one.
+	StrictAPIVersion bool
+	// Version is the emulator's, for the Server header of every answer.
+	Version string
+	// Now is the clock of error bodies; nil means time.Now.
+	Now func() time.Time
+}
+
+// Times for the server that carries the handler. The answer to a direct method
+// may take MaxMethodTimeout to begin, so WriteTimeout is longer than that.
+const (
+	ReadHeaderTimeout = 10 * time.Second
+	ReadTimeout       = time.Minute
+	WriteTimeout      = iothub.MaxMethodTimeout + 30*time.Second
+	IdleTimeout       = 2 * time.Minute
+	// MaxHeaderBytes bounds the request line and headers; a path with two
+	// identities of 128 escaped characters takes less than 1 KiB.
+	MaxHeaderBytes = 32 << 10
+)
+
+// Configure sets the server's time-outs and header limit, so that a slow or
+// silent client does not keep a connection.
+func Configure(s *http.Server) {
+	s.ReadHeaderTimeout = ReadHeaderTimeout
+	s.ReadTimeout = ReadTimeout
+	s.WriteTimeout = WriteTimeout
+	s.IdleTimeout = IdleTimeout
+	s.MaxHeaderBytes = MaxHeaderBytes
+}
+
+type server struct {
+	Options
+	mux *chi.Mux
+}
+
+// New returns the handler of the service API.
+func New(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &server{Options: o, mux: chi.NewRouter()}
+	s.mux.NotFound(s.notFound)
+	s.mux.MethodNotAllowed(s.methodNotAllowed)
+	for _, operations := range [][]operation{
+		deviceOperations(), moduleOperations(), twinOperations(), methodOperations(),
+		c2dOperations(), feedbackOperations(), statisticsOperations(),
+	} {
+		for _, op := range operations {
+			s.mux.Method(op.method, op.pattern, s.handle(op))
+		}
+	}
+	for _, op := range unsupportedOperations() {
+		s.mux.Method(op.method, op.pattern, s.refuse(op))
+	}
+	return s
+}
+
+// ServeHTTP names and logs the request, settles its path and method, and keeps
+// a panic from reaching the connection.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rid := uuid.NewString()
+	out := &response{ResponseWriter: w}
+	out.Header().Set("Server", "Hubnerite/"+s.Version)
+	out.Header().Set("x-ms-request-id", rid)
+	start := s.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
+				panic(p)
+			}
+			s.Logger.Error("panic in a request", "rid", rid, "path", r.URL.Path, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			if out.status == 0 {
+				s.sendError(out, rid, legacy, iothub.AsError(nil))
+			}
+		}
+		s.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.Now().Sub(start))
+	}()
+	s.mux.ServeHTTP(out, settle(r))
+}
+
+// settle returns the request as the routes expect it: the escaped path as the
+// one to match, fixed segments in lower case, no slash at the end, and the
+// method that X-HTTP-Method-Override asks for. The Java service SDK sends a
+// twin's PATCH as an overridden POST.
+func settle(r *http.Request) *http.Request {
+	c := *r
+	u := *r.URL
+	// Routes match RawPath when it is set, and URL leaves it empty when the
+	// escapes are the default ones; without this, parameters would arrive
+	// sometimes decoded and sometimes not.
+	u.RawPath = canonicalPath(u.EscapedPath())
+	c.URL = &u
+	if r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch) {
+		c.Method = http.MethodPatch
+	}
+	return &c
+}
+
+// response remembers the status of an answer.
+type response struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *response) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// requestID returns the identifier that ServeHTTP gave the request.
+func requestID(w http.ResponseWriter) string { return w.Header().Get("x-ms-request-id") }
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.writeError(w, r, legacy, iothub.NewError(iothub.CodeGenericNotFound,
+		"No operation of the IoT Hub service API has the path %q.", r.URL.Path))
+}
+
+func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+		if s.mux.Match(chi.NewRouteContext(), m, r.URL.RawPath) {
+			w.Header().Add("Allow", m)
+		}
+	}
+	s.writeError(w, r, legacy, iothub.NewError(iothub.CodeGenericMethodNotAllowed,
+		"The resource does not support the HTTP method %q.", r.Method))
+}

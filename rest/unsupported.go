@@ -1,0 +1,77 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// unsupported is an operation of Azure that the emulator refuses.
+type unsupported struct {
+	method, pattern string
+	// name is the operation in Azure's words, for the answer and the counters.
+	name string
+}
+
+// unsupportedOperations lists what the service has on its HTTPS endpoint beyond
+// the other files of this package.
+// Source: IoT Hub service API 2021-04-12, IoT Hub devguide (device HTTPS API,
+// file upload, device streams).
+func unsupportedOperations() []unsupported {
+	list := []unsupported{
+		{http.MethodPost, "/devices", "bulk registry update"},
+		{http.MethodPost, "/devices/query", "query"},
+		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
+		{http.MethodPost, "/devices/{deviceID}/files", "file upload"},
+		{http.MethodPost, "/devices/{deviceID}/files/notifications", "file upload notification"},
+		{http.MethodPost, "/devices/{deviceID}/files/notifications/{correlationID}", "file upload notification"},
+		{http.MethodPost, "/twins/{deviceID}/streams/{stream}", "device streams"},
+		{http.MethodGet, "/jobs", "import and export jobs"},
+		{http.MethodPost, "/jobs/create", "import and export jobs"},
+		{http.MethodGet, "/jobs/{job}", "import and export jobs"},
+		{http.MethodDelete, "/jobs/{job}", "import and export jobs"},
+		{http.MethodGet, "/jobs/v2/query", "scheduled jobs query"},
+		{http.MethodGet, "/jobs/v2/{job}", "scheduled jobs"},
+		{http.MethodPut, "/jobs/v2/{job}", "scheduled jobs"},
+		{http.MethodPost, "/jobs/v2/{job}/cancel", "scheduled jobs"},
+		{http.MethodGet, "/configurations", "configurations"},
+		{http.MethodPost, "/configurations/testQueries", "configuration test queries"},
+		{http.MethodGet, "/configurations/{configuration}", "configurations"},
+		{http.MethodPut, "/configurations/{configuration}", "configurations"},
+		{http.MethodDelete, "/configurations/{configuration}", "configurations"},
+		{http.MethodGet, "/digitaltwins/{deviceID}", "digital twins"},
+		{http.MethodPatch, "/digitaltwins/{deviceID}", "digital twins"},
+		{http.MethodPost, "/digitaltwins/{deviceID}/commands/{command}", "digital twin commands"},
+		{http.MethodPost, "/digitaltwins/{deviceID}/components/{component}/commands/{command}", "digital twin commands"},
+		{http.MethodGet, "/messages/servicebound/filenotifications", "file notifications"},
+		{http.MethodDelete, "/messages/servicebound/filenotifications/{lockToken}", "file notifications"},
+		{http.MethodPost, "/messages/servicebound/filenotifications/{lockToken}/abandon", "file notifications"},
+		{http.MethodGet, "/$iothub/websocket", "MQTT and AMQP over WebSockets"},
+		// With a port in its connection string the Node.js SDK puts it into the path.
+		{http.MethodGet, "/{port::[0-9]+}/$iothub/websocket", "MQTT and AMQP over WebSockets"},
+		{http.MethodGet, "/$servicebus/websocket", "AMQP over WebSockets"},
+	}
+	for _, identity := range []string{"/devices/{deviceID}", "/devices/{deviceID}/modules/{moduleID}"} {
+		const queue = "/messages/devicebound"
+		list = append(list,
+			unsupported{http.MethodPost, identity + "/messages/events", "device-to-cloud messages over HTTPS"},
+			unsupported{http.MethodGet, identity + queue, "cloud-to-device messages over HTTPS"},
+			unsupported{http.MethodDelete, identity + queue + "/{lockToken}", "cloud-to-device messages over HTTPS"},
+			unsupported{http.MethodPost, identity + queue + "/{lockToken}/abandon", "cloud-to-device messages over HTTPS"},
+		)
+	}
+	return list
+}
+
+// refuse answers 501 with the operation's name and counts the call.
+func (s *server) refuse(op unsupported) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h, err := s.Hubs(r.Host)
+		if err == nil {
+			h.CountUnsupported(op.method + " " + op.pattern + " (" + op.name + ")")
+			err = iothub.NewError(iothub.CodeGenericNotImplemented,
+				"The operation %q (%s %s) is not implemented by Hubnerite.", op.name, op.method, op.pattern)
+		}
+		s.writeError(w, r, legacy, err)
+	}
+}
