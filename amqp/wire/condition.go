@@ -50,3 +50,35 @@ const (
 	ErrLinkRedirect              Symbol = "amqp:link:redirect"
 	ErrLinkStolen                Symbol = "amqp:link:stolen"
 )
+
+// appendOptError writes nil as null.
+func appendOptError(dst []byte, e *Error) ([]byte, error) {
+	if e == nil {
+		return AppendNull(dst), nil
+	}
+	dst, c := beginComposite(dst, CodeError)
+	dst = AppendSymbol(dst, e.Condition)
+	dst = appendOptString(dst, e.Description)
+	dst, err := appendOptMap(dst, e.Info)
+	return c.End(dst, 3), err
+}
+
+// error reads an error field; nil if it is absent.
+func (f *fields) error() *Error {
+	b := f.described()
+	if b == nil {
+		return nil
+	}
+	in, _, err := openComposite(b, CodeError)
+	if err != nil {
+		f.fail(err)
+		return nil
+	}
+	e := &Error{
+		Condition:   Symbol(in.mustString("error.condition")),
+		Description: in.string(),
+		Info:        in.mapping(),
+	}
+	f.fail(in.close())
+	return e
+}

@@ -1,5 +1,7 @@
 package wire
 
+import "math"
+
 // Open starts a connection (OASIS AMQP 1.0 2.7.1).
 type Open struct {
 	// ContainerID is mandatory.
@@ -31,3 +33,57 @@ type Close struct {
 
 // Code implements Performative.
 func (*Close) Code() Code { return CodeClose }
+
+// Append implements Performative.
+func (p *Open) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeOpen)
+	dst = AppendString(dst, p.ContainerID)
+	dst = appendOptString(dst, p.HostName)
+	dst = AppendUint(dst, p.MaxFrameSize)
+	dst = AppendUshort(dst, p.ChannelMax)
+	dst = appendOptUint(dst, Opt[uint32]{p.IdleTimeOut, p.IdleTimeOut != 0})
+	dst = appendOptSymbols(dst, p.OutgoingLocales)
+	dst = appendOptSymbols(dst, p.IncomingLocales)
+	dst = appendOptSymbols(dst, p.OfferedCapabilities)
+	dst = appendOptSymbols(dst, p.DesiredCapabilities)
+	dst, err := appendOptMap(dst, p.Properties)
+	return c.End(dst, 10), err
+}
+
+// Decode implements Performative.
+func (p *Open) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeOpen)
+	if err != nil {
+		return nil, err
+	}
+	*p = Open{
+		ContainerID:         f.mustString("open.container-id"),
+		HostName:            f.string(),
+		MaxFrameSize:        f.uint(math.MaxUint32),
+		ChannelMax:          f.optUshort().Or(math.MaxUint16),
+		IdleTimeOut:         f.uint(0),
+		OutgoingLocales:     f.symbols(),
+		IncomingLocales:     f.symbols(),
+		OfferedCapabilities: f.symbols(),
+		DesiredCapabilities: f.symbols(),
+		Properties:          f.mapping(),
+	}
+	return rest, f.close()
+}
+
+// Append implements Performative.
+func (p *Close) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeClose)
+	dst, err := appendOptError(dst, p.Error)
+	return c.End(dst, 1), err
+}
+
+// Decode implements Performative.
+func (p *Close) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeClose)
+	if err != nil {
+		return nil, err
+	}
+	*p = Close{Error: f.error()}
+	return rest, f.close()
+}

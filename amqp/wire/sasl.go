@@ -58,3 +58,100 @@ func (*SASLResponse) Code() Code { return CodeSASLResponse }
 
 // Code implements Performative.
 func (*SASLOutcome) Code() Code { return CodeSASLOutcome }
+
+// Append implements Performative.
+func (p *SASLMechanisms) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeSASLMechanisms)
+	dst = appendSymbols(dst, p.Mechanisms)
+	return c.End(dst, 1), nil
+}
+
+// Decode implements Performative.
+func (p *SASLMechanisms) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeSASLMechanisms)
+	if err != nil {
+		return nil, err
+	}
+	*p = SASLMechanisms{Mechanisms: f.symbols()}
+	if p.Mechanisms == nil {
+		f.missing("sasl-mechanisms.sasl-server-mechanisms")
+	}
+	return rest, f.close()
+}
+
+// Append implements Performative.
+func (p *SASLInit) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeSASLInit)
+	dst = AppendSymbol(dst, p.Mechanism)
+	dst = appendOptBinary(dst, p.InitialResponse)
+	dst = appendOptString(dst, p.HostName)
+	return c.End(dst, 3), nil
+}
+
+// Decode implements Performative.
+func (p *SASLInit) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeSASLInit)
+	if err != nil {
+		return nil, err
+	}
+	*p = SASLInit{
+		Mechanism:       Symbol(f.mustString("sasl-init.mechanism")),
+		InitialResponse: f.binary(),
+		HostName:        f.string(),
+	}
+	return rest, f.close()
+}
+
+// Append implements Performative.
+func (p *SASLChallenge) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeSASLChallenge)
+	return c.End(AppendBinary(dst, p.Challenge), 1), nil
+}
+
+// Decode implements Performative.
+func (p *SASLChallenge) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeSASLChallenge)
+	if err != nil {
+		return nil, err
+	}
+	*p = SASLChallenge{Challenge: f.binary()}
+	return rest, f.close()
+}
+
+// Append implements Performative.
+func (p *SASLResponse) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeSASLResponse)
+	return c.End(AppendBinary(dst, p.Response), 1), nil
+}
+
+// Decode implements Performative.
+func (p *SASLResponse) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeSASLResponse)
+	if err != nil {
+		return nil, err
+	}
+	*p = SASLResponse{Response: f.binary()}
+	return rest, f.close()
+}
+
+// Append implements Performative.
+func (p *SASLOutcome) Append(dst []byte) ([]byte, error) {
+	dst, c := beginComposite(dst, CodeSASLOutcome)
+	dst = AppendUbyte(dst, uint8(p.Result))
+	dst = appendOptBinary(dst, p.AdditionalData)
+	return c.End(dst, 2), nil
+}
+
+// Decode implements Performative.
+func (p *SASLOutcome) Decode(body []byte) (rest []byte, err error) {
+	f, rest, err := openComposite(body, CodeSASLOutcome)
+	if err != nil {
+		return nil, err
+	}
+	result := f.optUbyte()
+	if !result.Set {
+		f.missing("sasl-outcome.code")
+	}
+	*p = SASLOutcome{Result: SASLCode(result.Value), AdditionalData: f.binary()}
+	return rest, f.close()
+}
