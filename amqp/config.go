@@ -3,6 +3,8 @@ package amqp
 import (
 	"log/slog"
 	"time"
+
+	"github.com/hubnerite/hubnerite/amqp/wire"
 )
 
 // Config says how a [Server] behaves. Only Handler is required; every zero value means the default that is
@@ -23,6 +25,9 @@ type Config struct {
 
 	// ContainerID names the server in its open frame; called once per connection. Default: 32 random hex digits.
 	ContainerID func() string
+
+	// Properties of the server's open frame. Default none.
+	Properties wire.Map
 
 	// MaxFrameSize is the largest frame accepted, in bytes, header included. Default 65536, at least 512.
 	MaxFrameSize uint32
@@ -56,6 +61,9 @@ type Config struct {
 	// Logger gets one line per connection that ends for a reason other than the client's wish, and debug lines.
 	// Default: nothing is logged.
 	Logger *slog.Logger
+
+	// firstID is where outgoing serial numbers start; tests let them wrap.
+	firstID uint32
 }
 
 const (

@@ -2,8 +2,17 @@ package amqp
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hubnerite/hubnerite/amqp/wire"
 )
@@ -12,45 +21,324 @@ import (
 type Conn struct {
 	cfg *Config
 	nc  net.Conn
+	id  string
+	log *slog.Logger
+	in  deadlineReader
+	rd  *wire.Reader
+
+	// Set by the reader before the handler sees the connection, then constant.
+	principal any
+	mechanism string
+	open      *wire.Open
+	writeMax  uint32 // largest frame written
+	admitted  bool   // Handler.Open returned nil
+
+	value  atomic.Pointer[any]
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // writer and dispatcher
+
+	// Frames decoded often; only the reader uses them.
+	transfer    wire.Transfer
+	flow        wire.Flow
+	disposition wire.Disposition
+
+	mu        sync.Mutex
+	room      sync.Cond // the reader waits for room, on mu
+	state     connState
+	reason    error // why the connection ends; the first one counts
+	peerDone  bool  // the peer's close arrived
+	out       []byte
+	wake      chan struct{} // one token: there is something to write
+	dead      chan struct{} // closed when writing is over
+	deadOnce  sync.Once
+	sessions  map[uint16]*Session
+	used      map[uint16]struct{} // channels that had a session
+	settling  []*Session          // sessions with dispositions to write
+	readyQ    []*Sender           // senders whose turn comes
+	busy      bool                // the dispatcher runs
+	unsettled int                 // bytes handed to sinks and not settled
+	partial   int                 // bytes of half-received messages
 }
 
-func newConn(cfg *Config, nc net.Conn) *Conn { return &Conn{cfg: cfg, nc: nc} }
+type connState uint8
 
-func (c *Conn) serve(ctx context.Context) error { panic("soon") }
+const (
+	connHandshake connState = iota // open not sent
+	connOpen
+	connClosing // close sent, or about to be cut off: nothing more is written
+	connDead
+)
+
+// errPeerClosed ends the reader's loop after an orderly close by the client.
+var errPeerClosed = errors.New("amqp: closed by the peer")
+
+func newConn(cfg *Config, nc net.Conn) *Conn {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	c := &Conn{
+		cfg:      cfg,
+		nc:       nc,
+		id:       hex.EncodeToString(b[:]),
+		wake:     make(chan struct{}, 1),
+		dead:     make(chan struct{}),
+		sessions: make(map[uint16]*Session),
+		used:     make(map[uint16]struct{}),
+		writeMax: minMaxFrameSize,
+	}
+	c.room.L = &c.mu
+	c.log = cfg.Logger.With("conn", c.id)
+	c.in = deadlineReader{nc: nc, fixed: time.Now().Add(cfg.HandshakeTimeout)}
+	c.rd = wire.NewReader(&c.in, maxSASLFrameSize)
+	return c
+}
 
 // NetConn is the connection as it was given to the server, for its addresses. It must not be read, written or
 // closed.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
-// TLS is the state of the connection, or nil if it is not a *tls.Conn. For other wrappers, see [TLSConn].
-func (c *Conn) TLS() *tls.ConnectionState { panic("soon") }
+// TLS is the state of the connection, or nil if it has none: it is asked for by the method ConnectionState, which
+// *tls.Conn has, and which a wrapper (a WebSocket stream, say) may have too.
+func (c *Conn) TLS() *tls.ConnectionState {
+	if t, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		state := t.ConnectionState()
+		return &state
+	}
+	return nil
+}
 
-// ID is a short name of the connection for logs, unique in the process for practical purposes.
-func (c *Conn) ID() string { panic("soon") }
+// ID is a short random name of the connection, for logs.
+func (c *Conn) ID() string { return c.id }
 
 // Principal is what the authenticator returned, or nil for a client that used no SASL.
-func (c *Conn) Principal() any { panic("soon") }
+func (c *Conn) Principal() any { return c.principal }
 
 // Mechanism is the name of the SASL mechanism used, or "" for a client that used no SASL.
-func (c *Conn) Mechanism() string { panic("soon") }
+func (c *Conn) Mechanism() string { return c.mechanism }
 
 // Open is the client's open frame: container id, hostname, properties and limits. Not to be changed. It is
 // set from Handler.Open on.
-func (c *Conn) Open() *wire.Open { panic("soon") }
+func (c *Conn) Open() *wire.Open { return c.open }
 
 // Value is what SetValue set, or nil. For the handler's use.
-func (c *Conn) Value() any { panic("soon") }
+func (c *Conn) Value() any { return load(&c.value) }
 
 // SetValue keeps v with the connection.
-func (c *Conn) SetValue(v any) { panic("soon") }
+func (c *Conn) SetValue(v any) { c.value.Store(&v) }
 
-// Context ends when the connection has ended, after all other handler calls and before Handler.Closed.
-func (c *Conn) Context() context.Context { panic("soon") }
+func load(p *atomic.Pointer[any]) any {
+	if v := p.Load(); v != nil {
+		return *v
+	}
+	return nil
+}
+
+// Context ends when the connection has ended, before the handler is told so.
+func (c *Conn) Context() context.Context { return c.ctx }
 
 // Close ends the connection: what was sent before still goes out, then a close frame with err, or without error if
 // err is nil; then the client's answer is awaited for [Config.CloseTimeout]. It does not wait itself, and only the
-// first call counts.
-func (c *Conn) Close(err *Error) { panic("soon") }
+// first call counts. Before the handler's Open has returned, it cuts the connection off.
+func (c *Conn) Close(err *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == connHandshake {
+		if err == nil {
+			c.abortLocked(errors.New("amqp: closed during the handshake"))
+		} else {
+			c.abortLocked(err)
+		}
+		return
+	}
+	c.closeLocked(err)
+}
 
 // Abort cuts the connection off without a close frame.
-func (c *Conn) Abort() { panic("soon") }
+func (c *Conn) Abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abortLocked(errors.New("amqp: connection aborted by the server"))
+}
+
+func (c *Conn) abortLocked(reason error) {
+	if c.reason == nil {
+		c.reason = reason
+	}
+	c.state = max(c.state, connClosing)
+	c.killWriter()
+	_ = c.nc.Close()
+	c.room.Broadcast()
+}
+
+// closeLocked sends close and bounds the wait for the answer.
+func (c *Conn) closeLocked(err *Error) {
+	if c.state >= connClosing {
+		return
+	}
+	if c.reason == nil && err != nil {
+		c.reason = err
+	}
+	c.writeLocked(0, &wire.Close{Error: err})
+	c.state = connClosing
+	c.in.fix(time.Now().Add(c.cfg.CloseTimeout))
+	c.room.Broadcast()
+}
+
+// serve runs the connection to its end.
+func (c *Conn) serve(ctx context.Context) error {
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		c.Close(&Error{Condition: wire.ErrConnectionForced, Description: "the server is shutting down"})
+	})
+	c.tasks.Go(c.writeLoop)
+
+	err := c.handshake()
+	if err == nil {
+		err = c.readLoop()
+	}
+	err = c.finish(err)
+
+	stop()
+	c.cancel()
+	c.endSessions(err)
+	c.tasks.Wait()
+	if c.admitted {
+		c.cfg.Handler.Closed(c, err)
+	}
+	c.logEnd(err)
+	return err
+}
+
+// finish takes the reason why the reader stopped, tells the peer if it can still be told, waits until all is
+// written, and closes the network connection. It returns what the connection ended with.
+func (c *Conn) finish(err error) error {
+	var fatal *Error
+	c.mu.Lock()
+	switch {
+	case errors.Is(err, errPeerClosed):
+		// The answer is written already.
+	case c.state == connClosing:
+		// Ended by this end: the wait for the peer's close is over.
+	case errors.As(err, &fatal) && c.state == connOpen:
+		c.closeLocked(fatal)
+		c.mu.Unlock()
+		c.discard()
+		c.mu.Lock()
+	case errors.As(err, new(*handshakeError)):
+		c.reason = err
+		c.state = connClosing
+		c.in.fix(time.Now().Add(c.cfg.CloseTimeout))
+		c.mu.Unlock()
+		c.flushAndStop()
+		c.discardBytes()
+		c.mu.Lock()
+	default: // the network failed
+		if c.reason == nil {
+			c.reason = err
+		}
+		c.killWriter()
+	}
+	c.state = max(c.state, connClosing)
+	reason := c.reason
+	c.mu.Unlock()
+
+	c.flushAndStop()
+	_ = c.nc.Close()
+	c.mu.Lock()
+	c.state = connDead
+	c.room.Broadcast()
+	c.mu.Unlock()
+	return reason
+}
+
+// flushAndStop lets the writer write what is left, for at most the close time-out, and ends it.
+func (c *Conn) flushAndStop() {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(c.cfg.CloseTimeout))
+	c.mu.Lock()
+	c.state = max(c.state, connClosing)
+	c.mu.Unlock()
+	c.signal()
+	<-c.dead
+}
+
+// killWriter ends the writer without writing what is left.
+func (c *Conn) killWriter() { c.deadOnce.Do(func() { close(c.dead) }) }
+
+// discard reads frames until the peer's close, for at most the close time-out.
+func (c *Conn) discard() {
+	for {
+		f, err := c.rd.ReadFrame()
+		if framing := (*wire.FramingError)(nil); errors.As(err, &framing) {
+			c.discardBytes()
+			return
+		}
+		if err != nil {
+			return
+		}
+		if code, err := wire.PeekCode(f.Body); err == nil && code == wire.CodeClose {
+			return
+		}
+	}
+}
+
+// discardBytes reads until the peer stops or the deadline passes, so that closing does not reset the connection
+// before the peer has read the reason.
+func (c *Conn) discardBytes() { _, _ = io.Copy(io.Discard, &c.in) }
+
+func (c *Conn) logEnd(err error) {
+	attrs := []any{"remote", remoteAddr(c.nc)}
+	if c.open != nil {
+		attrs = append(attrs, "container", c.open.ContainerID, "host", c.open.HostName)
+	}
+	var ours *Error
+	switch {
+	case err == nil:
+		c.log.Debug("amqp connection closed", attrs...)
+	case errors.As(err, &ours) || errors.As(err, new(*handshakeError)):
+		c.log.Warn("amqp connection ended", append(attrs, "err", err)...)
+	default:
+		c.log.Info("amqp connection lost", append(attrs, "err", err)...)
+	}
+}
+
+// deadlineReader sets a read deadline before each read: the idle time-out, or a fixed time.
+type deadlineReader struct {
+	nc   net.Conn
+	mu   sync.Mutex
+	idle time.Duration // 0: none
+	// fixed is set during the handshake and while closing.
+	fixed time.Time
+}
+
+func (r *deadlineReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	switch {
+	case !r.fixed.IsZero():
+		_ = r.nc.SetReadDeadline(r.fixed)
+	case r.idle > 0:
+		_ = r.nc.SetReadDeadline(time.Now().Add(r.idle))
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	n, err := r.nc.Read(p)
+	if ne := net.Error(nil); n == 0 && errors.As(err, &ne) && ne.Timeout() {
+		return 0, fmt.Errorf("no bytes for %v: %w", idle, err)
+	}
+	return n, err
+}
+
+// fix makes all reads end at t.
+func (r *deadlineReader) fix(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fixed = t
+	_ = r.nc.SetReadDeadline(t)
+}
+
+// relax lets each read take up to idle; 0 means any time.
+func (r *deadlineReader) relax(idle time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fixed, r.idle = time.Time{}, idle
+	_ = r.nc.SetReadDeadline(time.Time{})
+}

@@ -2,12 +2,49 @@ package amqp
 
 import (
 	"context"
+	"encoding/binary"
+	"slices"
 
 	"github.com/hubnerite/hubnerite/amqp/wire"
 )
 
 // Sender is the server's end of a link on which the client receives.
-type Sender struct{ session *Session }
+type Sender struct {
+	link
+	source Source
+
+	// Below is guarded by conn.mu.
+	mode          wire.SenderSettleMode
+	firstCount    uint32 // initial-delivery-count
+	deliveryCount uint32 // deliveries begun, serial
+	credit        uint32
+	draining      bool
+	available     uint32
+	lastTag       uint32
+
+	current outgoing // the message being cut into frames
+	waiting []*waitingSend
+	armed   bool // Ready is owed
+	queued  bool // in conn.readyQ or one of the session's lists
+
+	firstSent, lastSent *Sent
+}
+
+// outgoing is a message of which frames are still to be written.
+type outgoing struct {
+	active bool
+	begun  bool // the first frame is written
+	frame  wire.Transfer
+	pieces [][]byte
+	at     int // the piece that is next
+	left   int // bytes
+}
+
+// waitingSend is a call of Send that waits.
+type waitingSend struct {
+	m    Message
+	done chan error // buffered
+}
 
 // Message is what a [Sender] sends.
 type Message struct {
@@ -26,59 +63,216 @@ type Message struct {
 	Value any
 }
 
-// Session is the link's session.
-func (s *Sender) Session() *Session { return s.session }
+func newSender(l *link) *Sender {
+	s := &Sender{}
+	s.link.session, s.link.frame, s.link.sender = l.session, l.frame, s
+	return s
+}
 
-// Conn is the link's connection.
-func (s *Sender) Conn() *Conn { return s.session.conn }
-
-// Name is the link's name.
-func (s *Sender) Name() string { panic("soon") }
-
-// Frame is the client's attach. Not to be changed.
-func (s *Sender) Frame() *wire.Attach { panic("soon") }
+func (s *Sender) startLocked(a *Acceptance, mode wire.SenderSettleMode) {
+	s.mode = mode
+	s.firstCount = a.InitialDeliveryCount
+	s.deliveryCount = a.InitialDeliveryCount
+	s.armed = true
+}
 
 // TrySend sends m, or returns [ErrWouldBlock] if that is not possible at once; then [Source.Ready] is called when it is
 // worth trying again. Other errors: [ErrLinkClosed], [ErrDeliveryTag].
-func (s *Sender) TrySend(m Message) error { panic("soon") }
+func (s *Sender) TrySend(m Message) error {
+	if len(m.Tag) > maxDeliveryTag {
+		return ErrDeliveryTag
+	}
+	c := s.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.closedLocked() {
+		return ErrLinkClosed
+	}
+	if len(s.waiting) > 0 || !s.roomLocked() {
+		s.armed = true
+		s.enqueueLocked()
+		return ErrWouldBlock
+	}
+	s.sendLocked(m)
+	return nil
+}
 
 // Send is TrySend that waits until the message is taken, ctx ends or the link ends. It does not wait for the
-// outcome.
-func (s *Sender) Send(ctx context.Context, m Message) error { panic("soon") }
+// outcome. Calls that wait are served in order, before Ready is called.
+func (s *Sender) Send(ctx context.Context, m Message) error {
+	if len(m.Tag) > maxDeliveryTag {
+		return ErrDeliveryTag
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := s.session.conn
+	c.mu.Lock()
+	if s.closedLocked() {
+		c.mu.Unlock()
+		return ErrLinkClosed
+	}
+	if len(s.waiting) == 0 && s.roomLocked() {
+		s.sendLocked(m)
+		c.mu.Unlock()
+		return nil
+	}
+	w := &waitingSend{m, make(chan error, 1)}
+	s.waiting = append(s.waiting, w)
+	s.enqueueLocked()
+	c.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(s.waiting, w); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		return ctx.Err()
+	}
+	return <-w.done // taken or failed just now
+}
 
 // Credit is how many messages the client is ready to take now.
-func (s *Sender) Credit() uint32 { panic("soon") }
+func (s *Sender) Credit() uint32 {
+	s.session.conn.mu.Lock()
+	defer s.session.conn.mu.Unlock()
+	return s.credit
+}
 
 // Draining says that the client wants its credit used up: what is there should be sent now, the rest of the credit
 // will be taken back (OASIS AMQP 1.0 2.6.7).
-func (s *Sender) Draining() bool { panic("soon") }
+func (s *Sender) Draining() bool {
+	s.session.conn.mu.Lock()
+	defer s.session.conn.mu.Unlock()
+	return s.draining
+}
 
 // SetAvailable sets the number of messages waiting, which the link's flow frames tell the client
 // (OASIS AMQP 1.0 2.6.7). It sends nothing itself.
-func (s *Sender) SetAvailable(n uint32) { panic("soon") }
-
-// Close detaches the link with err, or without error if err is nil. A message whose first frame is out and whose
-// last is not is never finished then. It does not wait; only the first call counts.
-func (s *Sender) Close(err *Error) { panic("soon") }
-
-// Sent is a delivery that was sent unsettled and has no final answer yet.
-type Sent struct {
-	// Tag is the delivery tag, Value what Message.Value was.
-	Tag   []byte
-	Value any
-
-	sender *Sender
+func (s *Sender) SetAvailable(n uint32) {
+	s.session.conn.mu.Lock()
+	defer s.session.conn.mu.Unlock()
+	s.available = n
 }
 
-// Sender is the link that the message was sent on.
-func (d *Sent) Sender() *Sender { return d.sender }
+func (s *Sender) closedLocked() bool {
+	return s.state >= linkDetaching || s.session.state >= sessionEnding || s.session.conn.state >= connClosing
+}
 
-// PeerSettled says whether the client has settled, and so forgotten, the delivery. If not, it waits for
-// [Sent.Settle] (receiver settle mode second).
-func (d *Sent) PeerSettled() bool { panic("soon") }
+// roomLocked reports whether a message can be begun at once.
+func (s *Sender) roomLocked() bool {
+	return s.state == linkAttached && s.credit > 0 && !s.current.active && s.session.remoteWindow > 0 &&
+		len(s.session.conn.out) < outHighWater
+}
 
-// Settle ends a delivery for which Outcome was called. If the client settled it already, it does nothing and
-// returns nil. Otherwise the client waits for this answer; state nil repeats the outcome the client gave, any other
-// says what really happened, e.g. rejected. It may be called from any goroutine, once, and has to be called for
-// each Outcome.
-func (d *Sent) Settle(state wire.DeliveryState) error { panic("soon") }
+// sendLocked begins a message and writes as much of it as there is room for.
+func (s *Sender) sendLocked(m Message) {
+	ss := s.session
+	tag := m.Tag
+	if tag == nil {
+		tag = binary.BigEndian.AppendUint32(make([]byte, 0, 4), s.lastTag)
+		s.lastTag++
+	}
+	settled := m.Settled
+	if s.mode != wire.SenderMixed {
+		settled = s.mode == wire.SenderSettled
+	}
+	id := ss.nextDeliveryID
+	ss.nextDeliveryID++
+	s.deliveryCount++
+	s.credit--
+	if !settled {
+		d := &Sent{Tag: tag, Value: m.Value, sender: s, id: id}
+		d.rememberLocked()
+	}
+	o := &s.current
+	o.active, o.begun = true, false
+	o.frame = wire.Transfer{
+		Handle:        s.handle,
+		DeliveryID:    wire.Some(id),
+		DeliveryTag:   tag,
+		MessageFormat: wire.Some(m.Format),
+		Settled:       settled,
+	}
+	o.pieces, o.at, o.left = append(o.pieces[:0], m.Payload...), 0, 0
+	for _, p := range m.Payload {
+		o.left += len(p)
+	}
+	s.writeFramesLocked()
+}
+
+// writeFramesLocked writes frames of the current message until it is done, the client's window or the write
+// buffer is full, or the link has had its share.
+func (s *Sender) writeFramesLocked() {
+	c, ss, o := s.session.conn, s.session, &s.current
+	for start := len(c.out); o.active; {
+		if ss.remoteWindow == 0 || len(c.out) >= outHighWater || len(c.out)-start >= senderQuantum {
+			s.enqueueLocked()
+			return
+		}
+		if !ss.writeTransferLocked(o) {
+			o.active = false
+			s.detachLocked(newError(wire.ErrFrameSizeTooSmall, "a transfer frame does not fit the client's max-frame-size"))
+			return
+		}
+		ss.nextOutgoingID++
+		ss.remoteWindow--
+		if o.left == 0 {
+			clear(o.pieces)
+			*o = outgoing{pieces: o.pieces[:0]}
+		}
+	}
+}
+
+// writeTransferLocked writes one frame with as much of the message as fits.
+func (s *Session) writeTransferLocked(o *outgoing) bool {
+	c := s.conn
+	c.writeDispositionsLocked()
+	start := len(c.out)
+	o.frame.More = o.left > 0
+	out, _, err := wire.AppendTransferFrame(c.out, s.channel, &o.frame, nil, c.writeMax)
+	if err != nil {
+		c.log.Error("amqp transfer not encoded", "err", err)
+		return false
+	}
+	room := int(c.writeMax) - (len(out) - start)
+	if room >= o.left && o.frame.More { // it is the last frame: its length is the same with more=false
+		o.frame.More = false
+		if out, _, err = wire.AppendTransferFrame(c.out, s.channel, &o.frame, nil, c.writeMax); err != nil {
+			return false
+		}
+	}
+	if room < min(o.left, 1) {
+		return false
+	}
+	for room > 0 && o.left > 0 {
+		piece := &o.pieces[o.at]
+		n := min(room, len(*piece))
+		out = append(out, (*piece)[:n]...)
+		room -= n
+		o.left -= n
+		if *piece = (*piece)[n:]; len(*piece) == 0 {
+			o.at++
+		}
+	}
+	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start))
+	c.out = out
+	if !o.begun { // the frames that follow need not repeat this (OASIS AMQP 1.0 2.7.5)
+		o.begun = true
+		o.frame.DeliveryTag, o.frame.MessageFormat = nil, wire.Opt[uint32]{}
+	}
+	c.signal()
+	return true
+}
+
+// failLocked ends everything that waits on a link that sends no more.
+func (s *Sender) failLocked() {
+	for _, w := range s.waiting {
+		w.done <- ErrLinkClosed
+	}
+	s.waiting = nil
+	s.current = outgoing{}
+}
