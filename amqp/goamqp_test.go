@@ -87,7 +87,7 @@ func TestClientSendReceive(t *testing.T) {
 }
 
 func TestClientManyMessagesInOrder(t *testing.T) {
-	addr, _ := startServer(t, Config{Handler: newQueueNode(), IncomingWindow: 20, firstID: ^uint32(0) - 500})
+	addr, _ := startServer(t, Config{Handler: newQueueNode(), IncomingWindow: 20})
 	conn := dial(t, addr, nil)
 	out := sendLink(t, session(t, conn), "q", nil)
 	in := receiveLink(t, session(t, conn), "q", &client.ReceiverOptions{Credit: 7})
