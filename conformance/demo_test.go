@@ -1,0 +1,76 @@
+//go:build conformance
+
+package conformance
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// demoMain runs both Python tutorials against a fresh emulator in memory, and prints what their programs print. It returns the
+// exit code.
+func demoMain(inside bool) int {
+	if !inside {
+		if _, err := probeNamespace(); err == nil {
+			cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+			cmd.Env = append(os.Environ(), insideVariable+"=1")
+			isolate(cmd)
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			if err := cmd.Run(); err != nil {
+				fmt.Fprintln(os.Stderr, "demo:", err)
+				return 1
+			}
+			return 0
+		}
+	}
+	// A testing.T of our own, so that the demo is made of the same parts as the scenarios.
+	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "demo", F: demo}})
+	if !ok {
+		return 1
+	}
+	return 0
+}
+
+func demo(t *testing.T) {
+	s := newSite(t)
+	if s.python == "" {
+		t.Fatal("the demo needs Python (make python)")
+	}
+	// What is printed is the point; the programs' text must not wait for the end of a test.
+	out := io.Writer(os.Stdout)
+	title := func(text string) { _, _ = fmt.Fprintf(out, "\n== %s\n", text) }
+
+	title("hubnerite start --in-memory --device my-device")
+	h := s.startHub(t, "--in-memory", "--device", "my-device")
+	env := h.env(h.device("my-device"))
+	run := func(name, file string, args ...string) *program {
+		return startProgram(t, out, env, name, append([]string{s.python, "python/" + file}, args...)...)
+	}
+
+	title("Cloud-to-device messages: two sent before the device connects")
+	run("back end", "c2d_backend.py", "my-device", "1", "2").wait(programTimeout)
+	title("… the device connects …")
+	device := run("device", "c2d_device.py")
+	device.waitLine(`Message 2 received`, 1, 30*time.Second)
+	title("… and one more while it is connected")
+	run("back end", "c2d_backend.py", "my-device", "3", "1").wait(programTimeout)
+	device.waitLine(`Message 3 received`, 1, 30*time.Second)
+	device.waitLine(`details: `, 3, time.Second)
+	_ = device.cmd.Process.Signal(syscall.SIGINT)
+	device.waitEnd(15 * time.Second)
+
+	title("Device management: a direct method that takes 20 s")
+	device = run("device", "reboot_device.py")
+	device.waitLine(`Waiting for commands`, 1, 30*time.Second)
+	waitConnected(t, h, 1)
+	run("back end", "reboot_backend.py", "my-device").wait(programTimeout)
+	device.waitLine(`Device rebooted`, 1, 5*time.Second)
+	_ = device.cmd.Process.Signal(syscall.SIGINT)
+	device.waitEnd(15 * time.Second)
+	title("done")
+}

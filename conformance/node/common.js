@@ -1,0 +1,67 @@
+'use strict';
+// What the programs share: the connection strings, a bound on their time, and waiting.
+
+const SERVICE = process.env.IOTHUB_CONNECTION_STRING;
+const DEVICE = process.env.IOTHUB_DEVICE_CONNECTION_STRING;
+const ADMIN = process.env.HUBNERITE_ADMIN_URL.replace(/\/$/, '');
+
+function fields(text) {
+  return Object.fromEntries(text.split(';').map((part) => {
+    const at = part.indexOf('=');
+    return [part.slice(0, at), part.slice(at + 1)];
+  }));
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits until the condition returns something true, and returns it. */
+async function eventually(condition, claim, seconds = 20) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value) {
+      console.log('ok:', claim);
+      return value;
+    }
+    if (Date.now() > deadline) throw new Error(`${claim}: not within ${seconds} s`);
+    await sleep(50);
+  }
+}
+
+/** The promise must fail; returns the error. */
+async function refused(promise, claim) {
+  let value;
+  try {
+    value = await promise;
+  } catch (err) {
+    console.log('ok:', claim, '-', err.name, err.message);
+    return err;
+  }
+  throw new Error(`${claim}: must fail, got ${JSON.stringify(value)}`);
+}
+
+async function kept(device) {
+  const answer = await fetch(`${ADMIN}/messages?device=${encodeURIComponent(device)}&limit=1000`);
+  if (answer.status !== 200) throw new Error(`admin API: ${answer.status}`);
+  return (await answer.json()).messages;
+}
+
+/** Runs a program with a bound on its time. */
+function main(seconds, program) {
+  setTimeout(() => {
+    console.log(`FAILED: still running after ${seconds} s`);
+    process.exit(3);
+  }, seconds * 1000).unref();
+  program().then(
+    () => {
+      console.log('PASSED');
+      process.exit(0);
+    },
+    (err) => {
+      console.log('FAILED:', err.stack || err);
+      process.exit(1);
+    },
+  );
+}
+
+module.exports = { SERVICE, DEVICE, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };

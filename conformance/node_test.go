@@ -1,0 +1,29 @@
+//go:build conformance
+
+package conformance
+
+import (
+	"strings"
+	"testing"
+)
+
+// nodeScenarios are Microsoft's Node.js SDKs.
+func nodeScenarios() []scenario {
+	return []scenario{
+		{"node_device_mqtt", []string{"node"}, singleNode("device_mqtt.js")},
+		{"node_registry", []string{"node"}, singleNode("registry.js")},
+		{"node_c2d", []string{"node"}, singleNode("c2d.js")},
+	}
+}
+
+// singleNode is a scenario of one Node.js program that checks everything itself.
+func singleNode(name string) func(*testing.T, *site) {
+	return func(t *testing.T, s *site) {
+		h := s.startHub(t, "--device", "d1")
+		p := s.startNode(t, h.env(h.device("d1")), name)
+		p.wait(programTimeout)
+		if !strings.HasSuffix(p.output(), "PASSED") {
+			t.Fatalf("%s ended without saying that it passed", name)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+"""What the conformance programs share: where the emulator is, checks that end the program, and waiting with a bound."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import sys
+import threading
+import time
+import urllib.parse
+
+import requests
+
+SERVICE = os.environ.get("IOTHUB_CONNECTION_STRING", "")
+DEVICE = os.environ.get("IOTHUB_DEVICE_CONNECTION_STRING", "")
+ADMIN = os.environ.get("HUBNERITE_ADMIN_URL", "").rstrip("/")
+
+
+def fields(connection_string):
+    """The fields of a connection string; keys end in '=' signs, so only the first '=' of a field separates."""
+    return dict(part.split("=", 1) for part in connection_string.split(";"))
+
+
+def device_string(device, key=None):
+    """The connection string of a registry manager's Device."""
+    key = key or device.authentication.symmetric_key.primary_key
+    return "HostName={};DeviceId={};SharedAccessKey={}".format(
+        fields(SERVICE)["HostName"], device.device_id, key
+    )
+
+
+def sas(resource, key, policy=None, seconds=3600):
+    """A shared access signature for a resource such as 'localhost/devices/d1'."""
+    sr = urllib.parse.quote(resource, safe="")
+    se = str(int(time.time() + seconds))
+    mac = hmac.new(base64.b64decode(key), (sr + "\n" + se).encode(), hashlib.sha256).digest()
+    token = "SharedAccessSignature sr={}&sig={}&se={}".format(
+        sr, urllib.parse.quote(base64.b64encode(mac), safe=""), se
+    )
+    return token + "&skn=" + policy if policy else token
+
+
+def rest(method, path, **more):
+    """A call of the service's REST API with the iothubowner policy."""
+    hub = fields(SERVICE)
+    headers = {"Authorization": sas(hub["HostName"], hub["SharedAccessKey"], hub["SharedAccessKeyName"])}
+    headers.update(more.pop("headers", {}))
+    separator = "&" if "?" in path else "?"
+    url = "https://{}{}{}api-version=2021-04-12".format(hub["HostName"], path, separator)
+    return requests.request(method, url, headers=headers, timeout=60, **more)
+
+
+def kept(device, count=0, since=None, timeout=20):
+    """Telemetry as the emulator keeps it; with a count, waits until there are that many."""
+    query = {"device": device, "limit": 1000}
+    if since is not None:
+        query["since"] = since
+    path = "/messages"
+    if count:
+        path, query["count"], query["timeout"] = "/messages/wait", count, "{}s".format(timeout)
+    answer = requests.get(ADMIN + path, params=query, timeout=timeout + 10)
+    check(answer.status_code == 200, "admin API answers", answer.status_code, answer.text)
+    return answer.json()["messages"]
+
+
+def say(word, **values):
+    """One line for the runner: a word and a JSON object."""
+    print(word, json.dumps(values, sort_keys=True, default=str), flush=True)
+
+
+def check(condition, claim, *seen):
+    """Ends the program with an error unless the condition holds."""
+    if condition:
+        print("ok:", claim, flush=True)
+        return
+    print("FAILED:", claim, *(repr(value) for value in seen), flush=True)
+    os._exit(1)
+
+
+def equal(got, want, claim):
+    check(got == want, claim, "got", got, "want", want)
+
+
+@contextlib.contextmanager
+def refused(claim, kind, status=None):
+    """The block must raise an exception of that kind and, for REST, with that HTTP status."""
+    try:
+        yield
+    except kind as err:
+        got = getattr(getattr(err, "response", None), "status_code", None)
+        check(status is None or got == status, claim, "status", got, "want", status, err)
+        return
+    except Exception as err:  # another kind is a failed check
+        check(False, claim, "raised", type(err).__name__, err)
+    check(False, claim, "raised nothing")
+
+
+def eventually(condition, claim, seconds=20):
+    """Waits until the condition returns something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            print("ok:", claim, flush=True)
+            return value
+        if time.monotonic() > deadline:
+            check(False, claim + " within {} s".format(seconds), value)
+        time.sleep(0.05)
+
+
+def within(seconds):
+    """Ends the program if it is still running after that time: nothing here may hang for ever."""
+
+    def give_up():
+        print("FAILED: still running after {} s".format(seconds), flush=True)
+        os._exit(3)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def finish():
+    """Ends the program well, without waiting for an SDK's threads."""
+    print("PASSED", flush=True)
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,67 @@
+"""A device driven by the runner: it prints every cloud-to-device message, direct method and desired patch, through the SDK's
+handlers, and does what JSON lines on standard input say. Options are environment variables.
+
+    SASTOKEN_TTL       token lifetime in seconds; the SDK renews 120 s before its end
+    WEBSOCKETS         any value: MQTT over WebSockets
+
+    {"do": "telemetry", "body": "…", "properties": {…}}    {"do": "reported", "patch": {…}}    {"do": "twin"}
+"""
+
+import json
+import os
+import sys
+
+from azure.iot.device import IoTHubDeviceClient, Message, MethodResponse
+
+from common import DEVICE, say
+
+
+def main():
+    options = {}
+    if os.environ.get("SASTOKEN_TTL"):
+        options["sastoken_ttl"] = int(os.environ["SASTOKEN_TTL"])
+    if os.environ.get("WEBSOCKETS"):
+        options["websockets"] = True
+    client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **options)
+
+    def on_state():
+        say("connection", connected=client.connected)
+
+    def on_message(message):
+        say("c2d", body=message.data.decode(), id=message.message_id, properties=message.custom_properties)
+
+    def on_method(request):
+        say("method", name=request.name, payload=request.payload)
+        client.send_method_response(
+            MethodResponse.create_from_method_request(request, 200, {"echo": request.payload})
+        )
+
+    def on_patch(patch):
+        say("desired", patch=patch)
+
+    client.on_connection_state_change = on_state
+    client.connect()
+    client.on_message_received = on_message
+    client.on_method_request_received = on_method
+    client.on_twin_desired_properties_patch_received = on_patch
+    say("ready")
+
+    for line in sys.stdin:
+        command = json.loads(line)
+        if command["do"] == "telemetry":
+            message = Message(command["body"])
+            message.custom_properties.update(command.get("properties", {}))
+            client.send_message(message)
+        elif command["do"] == "reported":
+            client.patch_twin_reported_properties(command["patch"])
+        elif command["do"] == "twin":
+            say("twin", **client.get_twin())
+            continue
+        else:
+            sys.exit("unknown command " + line)
+        say("done", **command)
+    client.shutdown()
+
+
+if __name__ == "__main__":
+    main()
