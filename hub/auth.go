@@ -8,7 +8,7 @@ import (
 )
 
 // Credential is what a client presents: a shared access signature or a
-// certificate chain, leaf first.
+// certificate chain, leaf first. A token counts when both are there.
 type Credential struct {
 	Token        string
 	Certificates []*x509.Certificate
@@ -17,17 +17,35 @@ type Credential struct {
 // Authenticate verifies a shared access signature and says what it allows,
 // whoever signed it; see registry.CheckToken.
 func (h *Hub) Authenticate(ctx context.Context, token string) (iothub.Grant, error) {
-	panic("unwritten")
+	return h.o.Registry.CheckToken(ctx, token)
 }
 
 // AuthenticateDevice verifies a credential for a device endpoint of id: token
 // or certificate, existence, enabled status, DeviceConnect and scope.
 func (h *Hub) AuthenticateDevice(ctx context.Context, id iothub.ID, c Credential) (iothub.Grant, error) {
-	panic("unwritten")
+	var (
+		g   iothub.Grant
+		err error
+	)
+	switch {
+	case c.Token != "":
+		g, err = h.o.Registry.CheckToken(ctx, c.Token)
+	case len(c.Certificates) > 0:
+		g, err = h.o.Registry.CheckCertificate(ctx, id, c.Certificates)
+	default:
+		err = iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "Unauthorized: neither a token nor a certificate was presented.")
+	}
+	if err != nil {
+		return iothub.Grant{}, err
+	}
+	if _, err := h.o.Registry.Admit(ctx, id, g); err != nil {
+		return iothub.Grant{}, err
+	}
+	return g, nil
 }
 
 // Authorize returns nil when the grant, still valid now, has at least one of
 // the rights on path ("" is the hub itself), else IotHubUnauthorizedAccess.
 func (h *Hub) Authorize(g iothub.Grant, rights iothub.AccessRights, path string) error {
-	panic("unwritten")
+	return g.Allows(rights, path, h.now())
 }

@@ -1,16 +1,21 @@
-// Package hub is what happens now, and the one door that every protocol uses:
-// connections, telemetry, cloud-to-device queues and their feedback, direct
-// methods, twin notifications. Front ends parse, call the hub and reply.
 package hub
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
 	"github.com/hubnerite/hubnerite/store"
 )
+
+// DefaultFeedbackInterval is the time from one feedback message to the next.
+// Source: IoT Hub devguide, cloud-to-device message feedback.
+const DefaultFeedbackInterval = 15 * time.Second
 
 // Options configure a Hub. Registry, Queues and Log are required.
 type Options struct {
@@ -26,28 +31,150 @@ type Options struct {
 	// means 15 s. Source: IoT Hub devguide, cloud-to-device message feedback.
 	FeedbackInterval time.Duration
 	// Now is the clock; nil means time.Now.
-	Now    func() time.Time
+	Now func() time.Time
+	// Logger takes debug and error lines; nil discards.
 	Logger *slog.Logger
 }
 
 // Hub is one IoT hub. It is safe for concurrent use.
-type Hub struct{}
+type Hub struct {
+	o      Options
+	shards [shardCount]shard
 
-// New returns a hub; Close ends it.
-func New(o Options) (*Hub, error) { panic("unwritten") }
+	feedback feedbackQueue
+
+	// waitsMu guards waits, the time-outs that Sweep may bring forward.
+	waitsMu sync.Mutex
+	waits   map[*deadline]struct{}
+
+	unsupportedMu sync.Mutex
+	unsupported   map[string]int
+
+	connected counter
+
+	// closeMu orders enter against Close: work is counted or refused.
+	closeMu sync.RWMutex
+	closed  bool
+	closing chan struct{}
+	work    sync.WaitGroup
+}
+
+// New returns a hub; Close ends it. It reads the hub's own queues, so that
+// feedback that was not collected before a restart is there.
+func New(o Options) (*Hub, error) {
+	switch {
+	case o.Registry == nil:
+		return nil, errors.New("hub: Options.Registry is required")
+	case o.Queues == nil:
+		return nil, errors.New("hub: Options.Queues is required")
+	case o.Log == nil:
+		return nil, errors.New("hub: Options.Log is required")
+	}
+	if o.C2D == (iothub.C2DSettings{}) {
+		o.C2D = iothub.DefaultC2DSettings()
+	}
+	if o.FeedbackInterval == 0 {
+		o.FeedbackInterval = DefaultFeedbackInterval
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		o:           o,
+		waits:       map[*deadline]struct{}{},
+		unsupported: map[string]int{},
+		closing:     make(chan struct{}),
+	}
+	for i := range h.shards {
+		h.shards[i].peers = map[iothub.ID]*peer{}
+	}
+	ctx := context.Background()
+	if err := h.loadFeedback(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.loadMarkers(ctx); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
 
 // Close disconnects every client and waits for what the hub started. It does
-// not close the stores.
-func (h *Hub) Close() error { panic("unwritten") }
+// not close the stores, which must stay open until it returned.
+func (h *Hub) Close() error {
+	h.closeMu.Lock()
+	already := h.closed
+	h.closed = true
+	h.closeMu.Unlock()
+	if already {
+		h.work.Wait()
+		return nil
+	}
+	close(h.closing)
+	for _, p := range h.allPeers() {
+		h.disconnect(p, errClosing())
+		h.release(p)
+	}
+	h.work.Wait()
+	return nil
+}
+
+func errClosing() *iothub.Error {
+	return iothub.NewError(iothub.CodeServiceUnavailable, "The hub is closing.")
+}
+
+// enter counts work that Close waits for; it is false once Close began.
+// leave ends it.
+func (h *Hub) enter() bool {
+	h.closeMu.RLock()
+	defer h.closeMu.RUnlock()
+	if h.closed {
+		return false
+	}
+	h.work.Add(1)
+	return true
+}
+
+func (h *Hub) leave() { h.work.Done() }
 
 // Sweep does what is due at the given time: expired messages and locks,
 // feedback to flush, connections whose token ended, method time-outs. The
-// emulator calls it from a ticker, tests call it directly.
-func (h *Hub) Sweep(now time.Time) { panic("unwritten") }
+// emulator calls it from a ticker, tests call it directly. When it returns, the
+// outcomes are stored.
+func (h *Hub) Sweep(now time.Time) {
+	if !h.enter() {
+		return
+	}
+	defer h.leave()
+	h.sweepDeadlines(now)
+	for _, p := range h.duePeers(now) {
+		h.sweepPeer(p, now)
+		h.release(p)
+	}
+	h.sweepFeedback(now)
+}
 
 // Name returns the hub's name.
-func (h *Hub) Name() string { panic("unwritten") }
+func (h *Hub) Name() string { return h.o.Name }
+
+func (h *Hub) now() time.Time { return h.o.Now() }
 
 // Lookup finds the hub that answers to a host name (with or without port, any
 // case), or returns IotHubNotFound. Front ends hold a Lookup, not a Hub.
 type Lookup func(hostName string) (*Hub, error)
+
+// CountUnsupported counts a call of an operation that the emulator refuses.
+func (h *Hub) CountUnsupported(operation string) {
+	h.unsupportedMu.Lock()
+	defer h.unsupportedMu.Unlock()
+	h.unsupported[operation]++
+}
+
+// Unsupported returns how often each refused operation was called.
+func (h *Hub) Unsupported() map[string]int {
+	h.unsupportedMu.Lock()
+	defer h.unsupportedMu.Unlock()
+	return maps.Clone(h.unsupported)
+}

@@ -1,0 +1,193 @@
+package hub
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/store"
+)
+
+// Identity is an identity with its live state.
+type Identity struct {
+	iothub.Identity
+	Connection iothub.ConnectionInfo
+}
+
+// CreateIdentity adds a device or module; see registry.Create.
+func (h *Hub) CreateIdentity(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (Identity, error) {
+	identity, err := h.o.Registry.Create(ctx, id, req)
+	return Identity{Identity: identity}, err
+}
+
+// ReplaceIdentity writes all of an identity; disabling or changing its credential disconnects
+// it and, for a device, its modules. See registry.Replace.
+func (h *Hub) ReplaceIdentity(ctx context.Context, id iothub.ID, req iothub.IdentityRequest, ifMatch string) (Identity, error) {
+	p := h.acquire(id)
+	defer h.release(p)
+	before, after, err := h.replaceIdentity(ctx, p, req, ifMatch)
+	if err != nil {
+		return Identity{}, err
+	}
+	var reason *iothub.Error
+	switch {
+	case after.Status == iothub.StatusDisabled:
+		reason = iothub.NewError(iothub.CodeDeviceDisabled, "The device %q was disabled.", id)
+	case !reflect.DeepEqual(before.Authentication, after.Authentication):
+		reason = iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "The credential of %q was changed.", id)
+	}
+	if reason != nil {
+		h.disconnectAll(id, reason)
+	}
+	return h.withState(ctx, after)
+}
+
+func (h *Hub) replaceIdentity(ctx context.Context, p *peer, req iothub.IdentityRequest, ifMatch string) (before, after iothub.Identity, err error) {
+	// Two writes at once must both see what the other changed.
+	p.io.Lock()
+	defer p.io.Unlock()
+	if before, err = h.o.Registry.Get(ctx, p.id); err != nil {
+		return before, after, err
+	}
+	after, err = h.o.Registry.Replace(ctx, p.id, req, ifMatch)
+	return before, after, err
+}
+
+// disconnectAll ends the connection of id and, for a device, those of its modules.
+func (h *Hub) disconnectAll(id iothub.ID, reason *iothub.Error) {
+	for _, p := range h.neighbours(id.DeviceID) {
+		if p.id == id || !id.IsModule() {
+			h.disconnect(p, reason)
+		}
+		h.release(p)
+	}
+}
+
+// GetIdentity returns an identity; see registry.Get.
+func (h *Hub) GetIdentity(ctx context.Context, id iothub.ID) (Identity, error) {
+	identity, err := h.o.Registry.Get(ctx, id)
+	if err != nil {
+		return Identity{}, err
+	}
+	return h.withState(ctx, identity)
+}
+
+// DeleteIdentity removes and disconnects an identity and its modules, and
+// discards its waiting messages and unsent feedback. See registry.Delete.
+func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) error {
+	if !h.enter() {
+		return errClosing()
+	}
+	defer h.leave()
+	p := h.acquire(id)
+	defer h.release(p)
+	p.io.Lock()
+	err := h.o.Registry.Delete(ctx, id, ifMatch)
+	if err == nil {
+		h.forget(p)
+	}
+	p.io.Unlock()
+	if err != nil {
+		return err
+	}
+	h.disconnectAll(id, iothub.NewError(iothub.CodeDeviceNotFound, "The device %q was deleted.", id))
+	for _, n := range h.neighbours(id.DeviceID) {
+		if n.id == id || !id.IsModule() {
+			h.forgetDeleted(ctx, n)
+		}
+		h.release(n)
+	}
+	h.forgetFeedback(id)
+	return nil
+}
+
+// forgetDeleted forgets an identity unless it was created anew meanwhile.
+func (h *Hub) forgetDeleted(ctx context.Context, p *peer) {
+	p.io.Lock()
+	defer p.io.Unlock()
+	if _, err := h.o.Registry.Get(ctx, p.id); iothub.ErrorCode(err).HTTPStatus() == 404 {
+		h.forget(p)
+	}
+}
+
+// ListDevices returns up to top devices; see registry.ListDevices.
+func (h *Hub) ListDevices(ctx context.Context, top int) ([]Identity, error) {
+	return h.withStates(ctx)(h.o.Registry.ListDevices(ctx, top))
+}
+
+// ListModules returns the modules of a device.
+func (h *Hub) ListModules(ctx context.Context, deviceID string) ([]Identity, error) {
+	return h.withStates(ctx)(h.o.Registry.ListModules(ctx, deviceID))
+}
+
+func (h *Hub) withStates(ctx context.Context) func([]iothub.Identity, error) ([]Identity, error) {
+	return func(found []iothub.Identity, err error) ([]Identity, error) {
+		if err != nil {
+			return nil, err
+		}
+		out := make([]Identity, len(found))
+		for i, identity := range found {
+			if out[i], err = h.withState(ctx, identity); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+}
+
+func (h *Hub) withState(ctx context.Context, identity iothub.Identity) (Identity, error) {
+	info, err := h.connectionInfo(ctx, identity)
+	return Identity{Identity: identity, Connection: info}, err
+}
+
+// connectionInfo returns what the hub knows of an identity that exists.
+func (h *Hub) connectionInfo(ctx context.Context, identity iothub.Identity) (iothub.ConnectionInfo, error) {
+	p := h.acquire(identity.ID)
+	defer h.release(p)
+	p.io.Lock()
+	err := h.load(ctx, p, identity.GenerationID)
+	p.io.Unlock()
+	if err != nil {
+		return iothub.ConnectionInfo{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	info := iothub.ConnectionInfo{
+		Connected: p.conn != nil, StateUpdatedTime: p.stateUpdated, C2DCount: p.queue.waiting(),
+	}
+	if at := p.lastActivity.Load(); at != 0 {
+		info.LastActivityTime = time.Unix(0, at).UTC()
+	}
+	return info, nil
+}
+
+// Counts returns the numbers of identities.
+func (h *Hub) Counts(ctx context.Context) (store.Counts, error) { return h.o.Registry.Counts(ctx) }
+
+// ConnectedDevices returns the number of devices (not modules) with a live connection.
+func (h *Hub) ConnectedDevices() int { return int(h.connected.Load()) }
+
+// LiveConnection describes a connection for those who watch the hub.
+type LiveConnection struct {
+	ID                   iothub.ID
+	Protocol, RemoteAddr string
+	Since                time.Time
+}
+
+// Connections returns the live connections in the order of their IDs.
+func (h *Hub) Connections() []LiveConnection {
+	var out []LiveConnection
+	for _, p := range h.allPeers() {
+		p.mu.Lock()
+		if c := p.conn; c != nil {
+			out = append(out, LiveConnection{p.id, c.o.Protocol, c.o.RemoteAddr, p.stateUpdated})
+		}
+		p.mu.Unlock()
+		h.release(p)
+	}
+	slices.SortFunc(out, func(a, b LiveConnection) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	return out
+}

@@ -1,0 +1,50 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/store"
+)
+
+// SendTelemetry stamps and stores a device-to-cloud message. The caller sets
+// System, Properties and Body; the rest is the connection's. done runs exactly
+// once, when the message is durable or refused (MessageTooLarge,
+// ArgumentInvalid, closed), possibly before SendTelemetry returns, and must not
+// block. SendTelemetry itself waits only for room in the log's buffer.
+// Source: IoT Hub devguide, create and read messages.
+func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done func(error)) {
+	if c.closed.Load() {
+		done(errConnectionClosed())
+		return
+	}
+	if err := checkTelemetry(&t); err != nil {
+		done(err)
+		return
+	}
+	now := c.h.now()
+	t.ID = c.p.id
+	t.ModelID = c.o.ModelID
+	t.GenerationID = c.identity.GenerationID
+	t.AuthMethod = c.grant.Load().AuthMethod
+	c.p.touch(now)
+	log := c.h.o.Log
+	partition := c.h.partition(t.ID.DeviceID)
+	// The exact size is not worth a pass over the message; this is rarely too small.
+	payload := make([]byte, 0, 128+iothub.MessageSize(&t.System, t.Properties, t.Body)+4*len(t.Properties))
+	payload = iothub.AppendTelemetry(payload, &t)
+	log.Append(ctx, partition, now, payload, func(_ store.LogRecord, err error) { done(err) })
+}
+
+func checkTelemetry(t *iothub.Telemetry) error {
+	if n := iothub.MessageSize(&t.System, t.Properties, t.Body); n > iothub.MaxTelemetrySize {
+		return iothub.NewError(iothub.CodeMessageTooLarge,
+			"The message has %d bytes; the limit is %d.", n, iothub.MaxTelemetrySize)
+	}
+	return iothub.ValidateMessageID(t.System.MessageID)
+}
+
+// partition returns the partition of a device and its modules.
+func (h *Hub) partition(deviceID string) int {
+	return int(partitionHash(deviceID) % uint32(h.o.Log.Partitions()))
+}

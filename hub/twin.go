@@ -1,0 +1,121 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// Twin is a twin with its identity and live state.
+type Twin struct {
+	Identity   iothub.Identity
+	Twin       iothub.Twin
+	Connection iothub.ConnectionInfo
+}
+
+// GetTwin returns a twin; see registry.Twin.
+func (h *Hub) GetTwin(ctx context.Context, id iothub.ID) (Twin, error) {
+	identity, twin, err := h.o.Registry.Twin(ctx, id)
+	if err != nil {
+		return Twin{}, err
+	}
+	return h.withTwin(ctx, identity, twin)
+}
+
+func (h *Hub) withTwin(ctx context.Context, identity iothub.Identity, twin iothub.Twin) (Twin, error) {
+	info, err := h.connectionInfo(ctx, identity)
+	return Twin{Identity: identity, Twin: twin, Connection: info}, err
+}
+
+// PatchTwin merges a back end's patch and notifies the device, in version order.
+// The notification is the patch as written, nulls included; a patch without
+// desired properties notifies nobody.
+func (h *Hub) PatchTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
+	return h.changeTwin(ctx, id, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
+		identity, twin, err := h.o.Registry.PatchTwin(ctx, id, p, ifMatch)
+		return identity, twin, p.Desired, err
+	})
+}
+
+// ReplaceTwin sets tags and desired properties and notifies the device of the
+// whole new desired section.
+func (h *Hub) ReplaceTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
+	return h.changeTwin(ctx, id, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
+		identity, twin, err := h.o.Registry.ReplaceTwin(ctx, id, p, ifMatch)
+		desired := twin.Desired.Values
+		if desired == nil {
+			desired = map[string]any{}
+		}
+		return identity, twin, desired, err
+	})
+}
+
+// changeTwin holds the twin's lock from the commit until the notification is
+// handed over. change returns the desired properties to notify of; nil for none.
+// Source: IoT Hub devguide, device twins (back-end operations).
+func (h *Hub) changeTwin(ctx context.Context, id iothub.ID,
+	change func() (iothub.Identity, iothub.Twin, map[string]any, error),
+) (Twin, error) {
+	peer := h.acquire(id)
+	defer h.release(peer)
+	peer.twin.Lock()
+	identity, twin, desired, err := change()
+	if err == nil && desired != nil {
+		h.notifyDesired(peer, desired, twin.Desired.Version)
+	}
+	peer.twin.Unlock()
+	if err != nil {
+		return Twin{}, err
+	}
+	return h.withTwin(ctx, identity, twin)
+}
+
+// notifyDesired hands a change to the connection that wants it. A device that
+// is away hears nothing: it reads its twin when it comes back.
+func (h *Hub) notifyDesired(p *peer, desired map[string]any, version int64) {
+	p.mu.Lock()
+	c := p.conn
+	wanted := c != nil && c.desired
+	p.mu.Unlock()
+	if !wanted {
+		return
+	}
+	body, err := iothub.MarshalDesiredPatch(desired, version)
+	if err != nil {
+		h.o.Logger.Error("a desired property notification cannot be written", "device", p.id, "err", err)
+		return
+	}
+	c.client.DeliverDesired(version, body)
+}
+
+// Twin returns the twin as the device sees it: JSON of desired and reported.
+func (c *Connection) Twin(ctx context.Context) ([]byte, error) {
+	if c.closed.Load() {
+		return nil, errConnectionClosed()
+	}
+	_, twin, err := c.h.o.Registry.Twin(ctx, c.p.id)
+	if err != nil {
+		return nil, err
+	}
+	c.p.touch(c.h.now())
+	return iothub.MarshalDeviceTwin(twin)
+}
+
+// Report merges a JSON patch into the reported properties and returns the new
+// reported version. ifVersion, when not nil, must be the current version
+// (PreconditionFailed). Bad JSON is IotHubFormatError, bad content ArgumentInvalid.
+func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64) (int64, error) {
+	if c.closed.Load() {
+		return 0, errConnectionClosed()
+	}
+	values, err := iothub.DecodeObject(patch)
+	if err != nil {
+		return 0, err
+	}
+	twin, err := c.h.o.Registry.Report(ctx, c.p.id, values, ifVersion)
+	if err != nil {
+		return 0, err
+	}
+	c.p.touch(c.h.now())
+	return twin.Reported.Version, nil
+}
