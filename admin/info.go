@@ -8,8 +8,10 @@ type Info struct {
 	PID     int    `json:"pid" doc:"Process ID."`
 	// HostName is the name that goes into connection strings.
 	HostName string `json:"hostName" doc:"Host name in the connection strings."`
-	Ports    Ports  `json:"ports" doc:"The ports that are bound."`
-	AdminURL string `json:"adminUrl" doc:"Address of this API, without a slash at its end."`
+	// HostNames are all configured names, HostName first.
+	HostNames []string `json:"hostNames" nullable:"false" doc:"All configured host names."`
+	Ports     Ports    `json:"ports" doc:"The ports that are bound."`
+	AdminURL  string   `json:"adminUrl" doc:"Address of this API, without a slash at its end."`
 	// CAFile holds the emulator's CA certificate alone, CABundleFile also the
 	// system's roots. Both are absolute paths; either may be empty when the
 	// operator brought a certificate of his own.
