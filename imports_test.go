@@ -40,6 +40,7 @@ func rooms() map[string][]string {
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},
 		"conformance/...":       {"conformance/..."},
 		"bench/...":             {"iothub", "emulator", "emulator/emulatortest", "bench/..."},
+		"internal/...":          {"internal/..."},
 		"docs":                  {},
 		".":                     {},
 	}
@@ -72,7 +73,7 @@ func testOnly() []string {
 
 // testHelpers may import "testing" and the test libraries although their files are not named _test.go.
 func testHelpers() []string {
-	return []string{"store/storetest", "emulator/emulatortest", "conformance/..."}
+	return []string{"store/storetest", "emulator/emulatortest", "internal/mqtttest", "conformance/..."}
 }
 
 // frontEnds speak one protocol each and never know of each other, not even in tests.
