@@ -1,0 +1,87 @@
+package amqphub
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/amqp/wire"
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// plainLogin is what SASL PLAIN proved: a hub and a grant on it.
+type plainLogin struct {
+	hub   *hub.Hub
+	grant iothub.Grant
+}
+
+// authenticate judges a SASL exchange. PLAIN carries a shared access signature
+// as its password; the user name ("policy@sas.root.hub", "device@sas.hub") says
+// nothing that the token does not prove, and the C service client writes
+// iothubowner whatever its policy, so the token alone decides. The other
+// mechanisms prove nothing here: put-token or a certificate does it later.
+// Source: IoT Hub, AMQP support (authentication).
+func (s *Server) authenticate(ctx context.Context, c amqp.Credentials) (any, error) {
+	if c.Mechanism != "PLAIN" {
+		return nil, nil
+	}
+	h, err := s.loginHub(c)
+	if err != nil {
+		return nil, s.refuseLogin(c, err)
+	}
+	grant, err := h.Authenticate(ctx, c.Password)
+	if err != nil {
+		return nil, s.refuseLogin(c, err)
+	}
+	return plainLogin{h, grant}, nil
+}
+
+func (s *Server) refuseLogin(c amqp.Credentials, err error) error {
+	s.log.Warn("AMQP login refused", "user", c.Username, "conn", remoteAddr(c.Conn), "code", int(iothub.AsError(err).Code), "err", err)
+	return &amqp.SASLRefusal{Code: wire.SASLAuth, Reason: err.Error()}
+}
+
+// loginHub finds the hub that a login is for: by the host name in sasl-init or
+// in the TLS handshake, or by the hub in the user name.
+func (s *Server) loginHub(c amqp.Credentials) (*hub.Hub, error) {
+	var serverName string
+	if c.TLS != nil {
+		serverName = c.TLS.ServerName
+	}
+	var err error
+	for _, name := range []string{c.Hostname, serverName, userHub(c.Username)} {
+		if name == "" {
+			continue
+		}
+		var h *hub.Hub
+		if h, err = s.hubs(name); err == nil {
+			return h, nil
+		}
+	}
+	if err == nil {
+		err = iothub.NewError(iothub.CodeIotHubNotFound, "The connection names no hub.")
+	}
+	return nil, err
+}
+
+// userHub returns the full host name of the hub in a PLAIN user name.
+func userHub(user string) string {
+	_, name, ok := strings.Cut(user, "@sas.")
+	if !ok {
+		return ""
+	}
+	name = strings.TrimPrefix(name, "root.")
+	if strings.Contains(name, ".") || strings.EqualFold(name, "localhost") {
+		return name
+	}
+	return name + ".azure-devices.net"
+}
+
+func remoteAddr(c net.Conn) string {
+	if c == nil || c.RemoteAddr() == nil {
+		return ""
+	}
+	return c.RemoteAddr().String()
+}

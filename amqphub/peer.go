@@ -1,0 +1,173 @@
+package amqphub
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// maxGrants bounds the put-tokens of one connection.
+// Source: IotHubMaxCbsTokenExceeded (403005).
+const maxGrants = 1000
+
+// peer is one connection and what it may do.
+type peer struct {
+	server *Server
+	hub    *hub.Hub
+	log    *slog.Logger
+	cbs    *amqp.RequestNode
+
+	mu sync.Mutex
+	// grants by the audience of their put-token; "" is SASL's.
+	grants map[string]iothub.Grant
+	links  map[*link]struct{}
+}
+
+// link is an attached link with the right that it lives by.
+type link struct {
+	rights iothub.AccessRights
+	path   string
+	close  func(*amqp.Error)
+}
+
+// handler turns the engine's questions into calls of a peer.
+type handler struct{ s *Server }
+
+// Open implements amqp.Handler: it finds the hub.
+func (h handler) Open(c *amqp.Conn) error {
+	p := &peer{
+		server: h.s, grants: map[string]iothub.Grant{}, links: map[*link]struct{}{},
+		log: h.s.log.With("conn", c.ID()),
+	}
+	if login, ok := c.Principal().(plainLogin); ok {
+		p.hub, p.grants[""] = login.hub, login.grant
+	} else {
+		name := c.Open().HostName
+		if tls := c.TLS(); name == "" && tls != nil {
+			name = tls.ServerName
+		}
+		var err error
+		if p.hub, err = h.s.hubs(name); err != nil {
+			return p.refuse("open", err)
+		}
+	}
+	p.cbs = newCBS(p)
+	c.SetValue(p)
+	h.s.add(p)
+	return nil
+}
+
+// Attach implements amqp.Handler.
+func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
+	p := peerOf(a.Session.Conn())
+	acceptance, err := p.attach(a)
+	if err != nil {
+		return nil, p.refuse("attach "+addressOf(a), err)
+	}
+	return acceptance, nil
+}
+
+// Closed implements amqp.Handler.
+func (h handler) Closed(c *amqp.Conn, _ error) { h.s.remove(peerOf(c)) }
+
+func peerOf(c *amqp.Conn) *peer { return c.Value().(*peer) }
+
+// attach answers a link by its address.
+func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
+	address, sends := addressOf(a), a.Receiver != nil
+	switch kind := classify(address); {
+	case kind == addressCBS:
+		return p.cbs.Attach(a)
+	case kind == addressC2D && sends:
+		return p.attachC2DSender(a)
+	case kind == addressFeedback && !sends:
+		return p.attachFeedback(a)
+	case kind == addressUnknown || kind == addressC2D || kind == addressFeedback:
+		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %q for this direction.", address)
+	default:
+		// The hub has it and the emulator does not: say so by name.
+		if err := p.authorize(iothub.ServiceConnect|iothub.DeviceConnect, ""); err != nil && kind != addressDevice {
+			return nil, err
+		}
+		p.hub.CountUnsupported("AMQP " + kind.String())
+		return nil, iothub.NewError(iothub.CodeGenericNotImplemented, "Hubnerite does not implement AMQP %s yet.", kind)
+	}
+}
+
+// authorize returns nil when a grant of the connection has one of the rights on
+// path now.
+func (p *peer) authorize(rights iothub.AccessRights, path string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.authorizeLocked(rights, path)
+}
+
+func (p *peer) authorizeLocked(rights iothub.AccessRights, path string) error {
+	err := error(iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "Unauthorized: put a token to $cbs first."))
+	for _, g := range p.grants {
+		if err = p.hub.Authorize(g, rights, path); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// grant keeps what a put-token proved; a later one for the same audience
+// replaces it, which is how links outlive a token.
+func (p *peer) grant(audience string, g iothub.Grant) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.grants[audience]; !known && len(p.grants) >= maxGrants {
+		return iothub.NewError(iothub.CodeIotHubMaxCbsTokenExceeded, "A connection may hold %d tokens.", maxGrants)
+	}
+	p.grants[audience] = g
+	return nil
+}
+
+// track remembers a link that lives by a right, and returns how to forget it.
+func (p *peer) track(rights iothub.AccessRights, path string, closeLink func(*amqp.Error)) (forget func()) {
+	l := &link{rights: rights, path: path, close: closeLink}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.links[l] = struct{}{}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.links, l)
+	}
+}
+
+// sweep detaches the links that no grant covers any more.
+func (p *peer) sweep() {
+	type ended struct {
+		*link
+		err error
+	}
+	var over []ended
+	p.mu.Lock()
+	for l := range p.links {
+		if err := p.authorizeLocked(l.rights, l.path); err != nil {
+			over = append(over, ended{l, err})
+			delete(p.links, l)
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range over {
+		l.close(p.refuse("link", l.err))
+	}
+}
+
+// refuse logs why something was refused and returns it for the wire.
+func (p *peer) refuse(what string, err error) *amqp.Error {
+	e := iothub.AsError(err)
+	level := slog.LevelWarn
+	if e.Code == iothub.CodeServerError && !errors.Is(err, amqp.ErrLinkClosed) {
+		level = slog.LevelError
+	}
+	p.log.Log(p.hubContext(), level, "AMQP refused", "what", what, "code", int(e.Code), "err", err)
+	return wireError(e, p.server.now())
+}
