@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"time"
 	"unicode/utf8"
 )
@@ -355,51 +354,4 @@ func (f *fields) described() []byte {
 		return nil
 	}
 	return start[:len(start)-len(f.b)]
-}
-
-// splitDescriptor takes the descriptor off a described value. c is 0 if the
-// descriptor is not one that the specification defines; then symbol is its text,
-// or nil and c the number.
-func splitDescriptor(b []byte) (c Code, symbol, rest []byte, err error) {
-	d := decoder{b: b}
-	code, err := d.byte()
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	if code != codeDescribed {
-		return 0, nil, nil, malformed("value has no descriptor")
-	}
-	if code, err = d.byte(); err != nil {
-		return 0, nil, nil, err
-	}
-	switch code {
-	case codeUlong0:
-		return 0, nil, d.b, nil
-	case codeUlong8:
-		n, err := d.byte()
-		return Code(n), nil, d.b, err
-	case codeUlong:
-		b, err := d.take(8)
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		return Code(binary.BigEndian.Uint64(b)), nil, d.b, nil
-	case codeSymbol8, codeSymbol32:
-		b, err := d.variable(code)
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		if c, ok := codeOfName(b); ok {
-			return c, nil, d.b, nil
-		}
-		return math.MaxUint64, b, d.b, nil
-	}
-	return 0, nil, nil, malformed("descriptor is neither a ulong nor a symbol")
-}
-
-func anyDescriptor(c Code, symbol []byte) any {
-	if symbol != nil {
-		return Symbol(symbol)
-	}
-	return uint64(c)
 }

@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"encoding/binary"
+	"math"
+)
+
 // nameOfCode gives the type name that the specification defines with a
 // descriptor; its symbolic descriptor is "amqp:" name ":list" and the like.
 func nameOfCode(c Code) string {
@@ -144,4 +149,51 @@ func codeOfName(name []byte) (c Code, ok bool) {
 		return CodeFooter, true
 	}
 	return 0, false
+}
+
+// splitDescriptor takes the descriptor off a described value. For a symbol that
+// the specification does not define, symbol is its text and c a number that it
+// does not define either; otherwise symbol is nil.
+func splitDescriptor(b []byte) (c Code, symbol, rest []byte, err error) {
+	d := decoder{b: b}
+	code, err := d.byte()
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if code != codeDescribed {
+		return 0, nil, nil, malformed("value has no descriptor")
+	}
+	if code, err = d.byte(); err != nil {
+		return 0, nil, nil, err
+	}
+	switch code {
+	case codeUlong0:
+		return 0, nil, d.b, nil
+	case codeUlong8:
+		n, err := d.byte()
+		return Code(n), nil, d.b, err
+	case codeUlong:
+		b, err := d.take(8)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		return Code(binary.BigEndian.Uint64(b)), nil, d.b, nil
+	case codeSymbol8, codeSymbol32:
+		b, err := d.variable(code)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		if c, ok := codeOfName(b); ok {
+			return c, nil, d.b, nil
+		}
+		return math.MaxUint64, b, d.b, nil
+	}
+	return 0, nil, nil, malformed("descriptor is neither a ulong nor a symbol")
+}
+
+func anyDescriptor(c Code, symbol []byte) any {
+	if symbol != nil {
+		return Symbol(symbol)
+	}
+	return uint64(c)
 }
