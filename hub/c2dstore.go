@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -210,10 +211,29 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 	r := newFeedbackRecord(&e.m, o, now)
 	h.o.Queues.MoveAsync(name, e.number, feedbackQueueName, r.encode(), func(number uint64, err error) {
 		if err == nil {
-			h.addFeedback(number, r)
+			h.keepFeedback(p, e, number, r)
 		}
 		finish(err)
 	})
+}
+
+// keepFeedback takes a stored record into the feedback queue, unless the
+// identity was deleted meanwhile, whose unsent feedback is discarded.
+func (h *Hub) keepFeedback(p *peer, e *c2dEntry, number uint64, r *feedbackRecord) {
+	p.mu.Lock()
+	known := slices.Contains(p.queue.entries, e)
+	var wakes []func()
+	if known {
+		wakes = h.addFeedback(number, r)
+	}
+	p.mu.Unlock()
+	callAll(wakes)
+	if !known && h.enter() {
+		go func() { // Not on the store's goroutine.
+			defer h.leave()
+			h.discard([]uint64{number})
+		}()
+	}
 }
 
 // endAll ends messages without waiting; failures are logged.

@@ -161,15 +161,14 @@ func (h *Hub) OnFeedback(wake func()) (cancel func()) {
 	}
 }
 
-// addFeedback takes a record that the store has. It runs on the store's goroutine.
-func (h *Hub) addFeedback(number uint64, r *feedbackRecord) {
+// addFeedback takes a record that the store has, and returns whom to wake.
+func (h *Hub) addFeedback(number uint64, r *feedbackRecord) []func() {
 	r.number = number
 	f := &h.feedback
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.insert(r)
-	wakes := f.wakesIf(f.refresh(h.now()))
-	f.mu.Unlock()
-	callAll(wakes)
+	return f.wakesIf(f.refresh(h.now()))
 }
 
 func (h *Hub) sweepFeedback(now time.Time) {
