@@ -58,13 +58,14 @@ func Load(o Options) (*Server, error) {
 }
 
 func own(o Options) (*Server, error) {
+	known := exists(filepath.Join(o.Dir, CAFile))
 	authority, made, err := LoadOrCreateAuthority(o.Dir, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{CAFile: filepath.Join(o.Dir, CAFile), CA: authority.PEM()}
-	if made {
-		s.Notices = append(s.Notices, "made a new certificate authority; clients must trust "+s.CAFile)
+	if made && known {
+		s.Notices = append(s.Notices, "the certificate authority had ended and there is a new one; clients must trust "+s.CAFile)
 	}
 	s.Certificate, _, err = authority.Server(o.Dir, ServerNames(o.Hosts...), o.Now)
 	return s, err

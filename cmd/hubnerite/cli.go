@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/hubnerite/hubnerite/emulator"
+)
+
+// cli is the command line: flags, their environment twins and the help text.
+type cli struct {
+	AdminURL string `placeholder:"URL" help:"Management address of the running emulator that the other commands ask (http://127.0.0.1:8484)."`
+
+	Start            startCmd            `cmd:"" default:"withargs" help:"Start the emulator. This is what happens without a command."`
+	Device           deviceCmd           `cmd:"" help:"Create, list, show and delete devices of the running emulator."`
+	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
+	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
+	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`
+	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust."`
+	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
+	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`
+	Version          versionCmd          `cmd:"" help:"Print the version."`
+	RunWithHosts     runWithHostsCmd     `cmd:"" hidden:""`
+}
+
+// environmentPrefix begins the name of every environment variable that we read.
+const environmentPrefix = "HUBNERITE_"
+
+// environmentTwins gives every flag its variable. The flags of start, which is
+// the default command, have HUBNERITE_ and their own name; those of another command
+// have the command's name between, so that a container's HUBNERITE_DEVICE means
+// nothing to "connection-string --device".
+func environmentTwins() kong.Option {
+	return kong.PostBuild(func(k *kong.Kong) error {
+		var walk func(n *kong.Node, prefix string)
+		walk = func(n *kong.Node, prefix string) {
+			for _, flag := range n.Flags {
+				if flag.Name != "help" {
+					name := prefix + environmentName(flag.Name)
+					flag.Envs, flag.Tag.Envs = []string{name}, []string{name}
+				}
+			}
+			for _, child := range n.Children {
+				childPrefix := prefix
+				if child.Name != "start" {
+					childPrefix += environmentName(child.Name) + "_"
+				}
+				walk(child, childPrefix)
+			}
+		}
+		walk(k.Model.Node, environmentPrefix)
+		return nil
+	})
+}
+
+func environmentName(flag string) string {
+	return strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// flagSources says for each flag of the chosen command whether the command line
+// or the environment set it.
+func flagSources(c *kong.Context) map[string]string {
+	sources := map[string]string{}
+	for _, flag := range c.Flags() {
+		for _, name := range flag.Envs {
+			if _, ok := os.LookupEnv(name); ok {
+				sources[flag.Name] = "environment"
+			}
+		}
+	}
+	for _, p := range c.Path {
+		if p.Flag != nil && !p.Resolved {
+			sources[p.Flag.Name] = "flag"
+		}
+	}
+	return sources
+}
+
+// defaultDataDir returns the platform's place for data of a user's program:
+// XDG_DATA_HOME or ~/.local/share, ~/Library/Application Support, %LocalAppData%.
+func defaultDataDir() string {
+	home, _ := os.UserHomeDir()
+	base := ""
+	switch runtime.GOOS {
+	case "windows":
+		base = os.Getenv("LocalAppData")
+	case "darwin", "ios":
+		if home != "" {
+			base = filepath.Join(home, "Library", "Application Support")
+		}
+	default:
+		base = os.Getenv("XDG_DATA_HOME")
+		if base == "" && home != "" {
+			base = filepath.Join(home, ".local", "share")
+		}
+	}
+	if base == "" {
+		return ""
+	}
+	return filepath.Join(base, "hubnerite")
+}
+
+// defaultAdminURL is where an emulator with the defaults, or with the admin port
+// that the environment sets, listens on this machine.
+func defaultAdminURL() string {
+	port := os.Getenv(environmentPrefix + "ADMIN_PORT")
+	if port == "" || port == "0" {
+		port = fmt.Sprint(emulator.DefaultAdminPort)
+	}
+	return "http://127.0.0.1:" + port
+}
+
+// programName is how the person at the keyboard calls this program.
+func programName() string {
+	executable, err := os.Executable()
+	if err == nil && strings.Contains(executable, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/hubnerite"
+	}
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		return os.Args[0]
+	}
+	return "hubnerite"
+}

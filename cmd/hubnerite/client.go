@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/emulator"
+)
+
+// askTimeout bounds a question to the running emulator.
+const askTimeout = 15 * time.Second
+
+// apiVersion is the service API that the device commands speak.
+const apiVersion = "2021-04-12"
+
+// errNotFound is a 404 of the management API.
+var errNotFound = errors.New("not found")
+
+// ask gets a path of the management API. It never goes through a proxy.
+func (a *app) ask(path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.adminURL+path, nil)
+	if err != nil {
+		return nil, usagef("the management address %q is not a URL", a.adminURL)
+	}
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no emulator answers at %s: %w\nStart one with \"%s\", or name it with --admin-url", a.adminURL, err, programName())
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s%s: %w", a.adminURL, path, err)
+	case response.StatusCode == http.StatusNotFound:
+		return nil, errNotFound
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(body))
+	}
+	return body, nil
+}
+
+// info asks the running emulator to describe itself.
+func (a *app) info() (emulator.Info, error) {
+	var info emulator.Info
+	body, err := a.ask("/info")
+	if err == nil {
+		err = json.Unmarshal(body, &info)
+	}
+	if err == nil && (info.HostName == "" || info.ConnectionStrings["iothubowner"] == "") {
+		err = errors.New("the answer describes no emulator")
+	}
+	if err != nil && !strings.HasPrefix(err.Error(), "no emulator") {
+		err = fmt.Errorf("%s is not an emulator's management address: %w", a.adminURL, err)
+	}
+	return info, err
+}
+
+// service is a client of the hub's service API with the rights of iothubowner.
+type service struct {
+	info   emulator.Info
+	token  string
+	client http.Client
+}
+
+// service connects to the hub of the running emulator. It dials the machine of
+// the management address under the hub's name, which need not resolve here.
+func (a *app) service() (*service, error) {
+	info, err := a.info()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := url.Parse(a.adminURL)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	ca, err := a.ask("/ca.pem")
+	if errors.Is(err, errNotFound) {
+		// The operator brought a certificate: its file, or the system's roots.
+		pool, err = x509.SystemCertPool()
+		if err != nil {
+			return nil, err
+		}
+		ca, err = os.ReadFile(info.CAFile)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	pool.AppendCertsFromPEM(ca)
+	token, err := emulator.ServiceToken(info.ConnectionStrings["iothubowner"], time.Now().Add(5*time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort(admin.Hostname(), strconv.Itoa(info.Ports.HTTPS))
+	return &service{info: info, token: token, client: http.Client{
+		Timeout: askTimeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: info.HostName, MinVersion: tls.VersionTLS12},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, address)
+			},
+		},
+	}}, nil
+}
+
+// call makes a request of the service API. A body and an answer may be nil.
+func (s *service) call(method, path string, query url.Values, header http.Header, body, answer any) error {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		reader = bytes.NewReader(text)
+	}
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("api-version", apiVersion)
+	request, err := http.NewRequestWithContext(context.Background(), method, "https://"+s.info.HostName+path+"?"+query.Encode(), reader)
+	if err != nil {
+		return err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Authorization", s.token)
+	request.Header.Set("Content-Type", "application/json; charset=utf-8")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode >= 300 {
+		return refusal(response, text)
+	}
+	if raw, ok := answer.(*json.RawMessage); ok {
+		*raw = text
+		return nil
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(text, answer)
+}
+
+// refusal turns an error answer of the hub into one line.
+func refusal(response *http.Response, body []byte) error {
+	var envelope struct{ Message string }
+	if json.Unmarshal(body, &envelope) == nil && envelope.Message != "" {
+		body = []byte(envelope.Message)
+	}
+	return fmt.Errorf("the hub answers %s: %s", response.Status, bytes.TrimSpace(body))
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"text/tabwriter"
+
+	"github.com/hubnerite/hubnerite/emulator"
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// deviceCmd groups the device commands.
+type deviceCmd struct {
+	Create deviceCreateCmd `cmd:"" help:"Create devices and print their connection strings."`
+	List   deviceListCmd   `cmd:"" help:"List the devices, the first 1000 of them."`
+	Show   deviceShowCmd   `cmd:"" help:"Print the identity of a device, keys included."`
+	Delete deviceDeleteCmd `cmd:"" help:"Delete devices with their twins, modules and waiting messages."`
+}
+
+// device is what the commands read of the service API's device.
+type device struct {
+	DeviceID        string                `json:"deviceId"`
+	Status          iothub.Status         `json:"status"`
+	ConnectionState string                `json:"connectionState"`
+	Authentication  iothub.Authentication `json:"authentication"`
+}
+
+func (d device) connectionString(info emulator.Info) string {
+	return emulator.DeviceConnectionString(info, iothub.Identity{
+		ID: iothub.ID{DeviceID: d.DeviceID}, Authentication: d.Authentication,
+	})
+}
+
+func devicePath(name string) string { return "/devices/" + url.PathEscape(name) }
+
+type deviceCreateCmd struct {
+	Name     []string `arg:"" help:"Device IDs."`
+	Disabled bool     `help:"Create them disabled."`
+}
+
+// Run creates devices with generated keys.
+func (c *deviceCreateCmd) Run(a *app) error {
+	s, err := a.service()
+	if err != nil {
+		return err
+	}
+	status := iothub.StatusEnabled
+	if c.Disabled {
+		status = iothub.StatusDisabled
+	}
+	for _, name := range c.Name {
+		var made device
+		body := iothub.IdentityRequest{DeviceID: name, Status: status, Authentication: &iothub.AuthenticationRequest{Type: iothub.AuthSAS}}
+		if err := s.call(http.MethodPut, devicePath(name), nil, nil, body, &made); err != nil {
+			return fmt.Errorf("device %s: %w", name, err)
+		}
+		if _, err := fmt.Fprintln(a.stdout, made.connectionString(s.info)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type deviceListCmd struct {
+	JSON bool `name:"json" help:"Print the identities as the service API answers them."`
+}
+
+// Run lists the devices.
+func (c *deviceListCmd) Run(a *app) error {
+	s, err := a.service()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := s.call(http.MethodGet, "/devices", url.Values{"top": {"1000"}}, nil, nil, &raw); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a, raw)
+	}
+	var devices []device
+	if err := json.Unmarshal(raw, &devices); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "DEVICE\tSTATUS\tCONNECTION")
+	for _, d := range devices {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", d.DeviceID, d.Status, d.ConnectionState)
+	}
+	return w.Flush()
+}
+
+type deviceShowCmd struct {
+	Name string `arg:"" help:"Device ID."`
+}
+
+// Run prints a device's identity.
+func (c *deviceShowCmd) Run(a *app) error {
+	s, err := a.service()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := s.call(http.MethodGet, devicePath(c.Name), nil, nil, nil, &raw); err != nil {
+		return fmt.Errorf("device %s: %w", c.Name, err)
+	}
+	return printJSON(a, raw)
+}
+
+type deviceDeleteCmd struct {
+	Name []string `arg:"" help:"Device IDs."`
+}
+
+// Run deletes devices whatever their etag.
+func (c *deviceDeleteCmd) Run(a *app) error {
+	s, err := a.service()
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Name {
+		if err := s.call(http.MethodDelete, devicePath(name), nil, http.Header{"If-Match": {"*"}}, nil, nil); err != nil {
+			return fmt.Errorf("device %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func printJSON(a *app, raw json.RawMessage) error {
+	text, err := json.MarshalIndent(raw, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.stdout, string(text))
+	return err
+}
+
+type connectionStringCmd struct {
+	Device string `xor:"whose" placeholder:"ID" help:"Of this device."`
+	Policy string `xor:"whose" placeholder:"NAME" help:"Of this access policy (iothubowner)."`
+}
+
+// Run prints one connection string.
+func (c *connectionStringCmd) Run(a *app) error {
+	if c.Device != "" {
+		s, err := a.service()
+		if err != nil {
+			return err
+		}
+		text, err := s.deviceConnectionString(c.Device)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(a.stdout, text)
+		return err
+	}
+	info, err := a.info()
+	if err != nil {
+		return err
+	}
+	policy := c.Policy
+	if policy == "" {
+		policy = "iothubowner"
+	}
+	text, ok := info.ConnectionStrings[policy]
+	if !ok {
+		return fmt.Errorf("there is no access policy %q", policy)
+	}
+	_, err = fmt.Fprintln(a.stdout, text)
+	return err
+}
+
+// deviceConnectionString asks the hub for a device's key.
+func (s *service) deviceConnectionString(name string) (string, error) {
+	var d device
+	if err := s.call(http.MethodGet, devicePath(name), nil, nil, nil, &d); err != nil {
+		return "", fmt.Errorf("device %s: %w", name, err)
+	}
+	return d.connectionString(s.info), nil
+}

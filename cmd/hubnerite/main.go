@@ -1,0 +1,87 @@
+// Command hubnerite is a local Azure IoT Hub. Without arguments it starts the
+// emulator; its sub-commands help the programs that use it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Exit codes besides 0. exec ends with its program's code instead.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// exitCode is an error that only carries a code: whatever there was to say has
+// been said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// app is what every command gets.
+type app struct {
+	stdout, stderr io.Writer
+	// adminURL is where a running emulator is asked; without a slash at its end.
+	adminURL string
+	// sources says where the value of a flag comes from: "flag", "environment"
+	// or, absent, the default.
+	sources map[string]string
+}
+
+// run parses and executes a command line and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	exited, code := false, 0
+	parser, err := kong.New(&c, kong.Name("hubnerite"),
+		kong.Description("A local Azure IoT Hub for the unmodified Azure IoT SDKs. Every flag can also be set by the environment variable shown with it."),
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(status int) { exited, code = true, status }),
+		kong.Vars{"datadir": defaultDataDir()}, environmentTwins())
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "hubnerite:", err)
+		return exitFailure
+	}
+	context, err := parser.Parse(args)
+	if exited { // --help
+		return code
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "hubnerite: %v\nTry \"hubnerite --help\".\n", err)
+		return exitUsage
+	}
+	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), sources: flagSources(context)}
+	if a.adminURL == "" {
+		a.adminURL = defaultAdminURL()
+	}
+	err = context.Run(a)
+	var silent exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &silent):
+		return int(silent)
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		_, _ = fmt.Fprintln(stderr, "hubnerite:", line)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// usageError is an error in how a command was called.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

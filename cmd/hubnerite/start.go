@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hubnerite/hubnerite/emulator"
+	"github.com/hubnerite/hubnerite/emulator/trust"
+)
+
+// shutdownTime is how long a stopping emulator waits for its clients.
+const shutdownTime = 10 * time.Second
+
+// impatience is how long after the first signal a second one is taken as such.
+const impatience = 300 * time.Millisecond
+
+// startCmd holds the settings of the emulator.
+type startCmd struct {
+	Data       string `placeholder:"DIR" help:"Where identities, messages and certificates are kept (${datadir}). One emulator at a time."`
+	InMemory   bool   `help:"Keep everything in memory. Not together with --data or --durability."`
+	Durability string `placeholder:"MODE" help:"What an acknowledged message survives: none, os (a killed process, the default) or fsync (a power cut)."`
+
+	Bind          string   `default:"127.0.0.1" placeholder:"ADDRESS" help:"Address to listen on (${default}); the other loopback address goes with a loopback address."`
+	Hostname      []string `placeholder:"NAME" help:"Name of the hub, repeatable; the first one goes into connection strings (localhost)."`
+	MQTTPort      int      `name:"mqtt-port" default:"8883" placeholder:"PORT" help:"MQTT over TLS (${default}). For every port 0 means any free one."`
+	MQTTPlainPort *int     `name:"mqtt-plain-port" placeholder:"PORT" help:"Also listen for MQTT without TLS on this port (off)."`
+	AMQPPort      int      `name:"amqp-port" default:"5671" placeholder:"PORT" help:"AMQP over TLS (${default})."`
+	HTTPSPort     int      `name:"https-port" default:"443" placeholder:"PORT" help:"Service API (${default}; 8443 when that may not be bound)."`
+	AdminPort     int      `name:"admin-port" default:"8484" placeholder:"PORT" help:"Management API, plain HTTP (${default})."`
+
+	Cert string `placeholder:"FILE" help:"Server certificate of your own (PEM, with its chain) instead of a generated one. Needs --key."`
+	Key  string `placeholder:"FILE" help:"Its private key (PEM)."`
+
+	Device           []string `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
+	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
+
+	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
+	ServiceKey           string `placeholder:"BASE64" help:"The same for the policy service."`
+	DeviceKey            string `placeholder:"BASE64" help:"The same for the policy device."`
+	RegistryReadKey      string `placeholder:"BASE64" help:"The same for the policy registryRead."`
+	RegistryReadWriteKey string `placeholder:"BASE64" help:"The same for the policy registryReadWrite."`
+
+	ReadyFile string `placeholder:"FILE" help:"Write ports, files and connection strings as JSON there once ready; removed at the end."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+	LogJSON   bool   `name:"log-json" help:"Log JSON lines and print nothing else."`
+}
+
+// Run starts the emulator and returns when it was told to stop.
+func (s *startCmd) Run(a *app) error {
+	logger := s.logger(a.stderr)
+	cfg, err := s.config(a.sources)
+	if err != nil {
+		return err
+	}
+	cfg.Logger = logger
+	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	if err := s.prepareReadyFile(); err != nil {
+		return err
+	}
+
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	e, err := emulator.Start(context.Background(), cfg)
+	if err != nil {
+		return explainStart(err)
+	}
+	if err := s.announce(a, e, cfg, logger); err != nil {
+		return errors.Join(err, closeEmulator(e))
+	}
+	var cause error
+	select {
+	case got := <-signals:
+		logger.Info("stopping", "signal", got.String())
+	case cause = <-e.Failed():
+		logger.Error("stopping, a listener failed", "err", cause)
+	}
+	go func() {
+		// Supervisors and terminals signal a process and its group: what comes with
+		// the first signal is the same wish.
+		for first := time.Now(); time.Since(first) < impatience; {
+			<-signals
+		}
+		_, _ = fmt.Fprintln(a.stderr, "hubnerite: stopped at once; clients were cut off")
+		os.Exit(exitFailure)
+	}()
+	if s.ReadyFile != "" {
+		_ = os.Remove(s.ReadyFile)
+	}
+	return errors.Join(cause, closeEmulator(e))
+}
+
+func closeEmulator(e *emulator.Emulator) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	return e.Close(ctx)
+}
+
+func (s *startCmd) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	// The flag's enum allows only names that slog knows.
+	_ = level.UnmarshalText([]byte(s.LogLevel))
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// config turns the settings into an emulator's. Settings that contradict each
+// other are refused, except that the command line overrules the environment.
+func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
+	if s.InMemory {
+		for name, value := range map[string]*string{"data": &s.Data, "durability": &s.Durability} {
+			switch {
+			case *value == "":
+			case sources[name] == sources["in-memory"]:
+				return emulator.Config{}, usagef("--in-memory and --%s contradict each other: give one of them", name)
+			case sources[name] == "flag":
+				s.InMemory = false
+			default:
+				*value = ""
+			}
+		}
+	}
+	if !s.InMemory && s.Data == "" {
+		if s.Data = defaultDataDir(); s.Data == "" {
+			return emulator.Config{}, usagef("this account has no home directory to keep data in: give --data DIR or --in-memory")
+		}
+	}
+	cfg := emulator.Config{
+		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
+		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
+		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, StrictAPIVersion: s.StrictAPIVersion,
+		PolicyKeys: map[string]string{},
+	}
+	if s.InMemory {
+		cfg.DataDir = ""
+	}
+	if s.MQTTPlainPort != nil {
+		cfg.PlainMQTT, cfg.MQTTPlainPort = true, *s.MQTTPlainPort
+	}
+	if sources["https-port"] == "" {
+		// A port that was asked for is had or the start fails.
+		cfg.HTTPSFallbackPort = emulator.FallbackHTTPSPort
+	}
+	for policy, key := range map[string]string{
+		"iothubowner": s.IothubownerKey, "service": s.ServiceKey, "device": s.DeviceKey,
+		"registryRead": s.RegistryReadKey, "registryReadWrite": s.RegistryReadWriteKey,
+	} {
+		if key != "" {
+			cfg.PolicyKeys[policy] = key
+		}
+	}
+	return cfg, nil
+}
+
+// prepareReadyFile removes what an earlier run left, so that whoever waits for
+// the file does not read that, and finds out early whether it can be written.
+func (s *startCmd) prepareReadyFile() error {
+	if s.ReadyFile == "" {
+		return nil
+	}
+	if err := os.Remove(s.ReadyFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	if info, err := os.Stat(filepath.Dir(s.ReadyFile)); err != nil || !info.IsDir() {
+		return usagef("ready file: %s is not a directory", filepath.Dir(s.ReadyFile))
+	}
+	return nil
+}
+
+// announce says that the emulator is ready: to people, to log readers and to
+// whoever waits for the ready file, which comes last.
+func (s *startCmd) announce(a *app, e *emulator.Emulator, cfg emulator.Config, logger *slog.Logger) error {
+	info := e.Info()
+	if s.LogJSON {
+		for _, notice := range e.Notices() {
+			logger.Warn(notice)
+		}
+		logger.Info("hubnerite ready", "version", info.Version, "hostName", info.HostName, "mqtt", info.Ports.MQTT,
+			"amqp", info.Ports.AMQP, "https", info.Ports.HTTPS, "admin", info.AdminURL, "ca", info.CAFile)
+	} else {
+		_, _ = io.WriteString(a.stdout, banner(info, e.Notices(), cfg))
+	}
+	if s.ReadyFile == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := trust.WriteFile(s.ReadyFile, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	return nil
+}
+
+// explainStart adds what to do to errors of the start.
+func explainStart(err error) error {
+	var listen *emulator.ListenError
+	if !errors.As(err, &listen) {
+		return err
+	}
+	flag := "--" + listen.Listener + "-port"
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w\nThis account may not bind port %d. Give another port with %s, or allow it: on Linux with "+
+			"\"sysctl net.ipv4.ip_unprivileged_port_start=%d\" or \"setcap cap_net_bind_service=+ep\" on the program", err, listen.Port, flag, listen.Port)
+	case strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "Only one usage"):
+		return fmt.Errorf("%w\nAnother program, perhaps another emulator, has port %d. Stop it, or give another port with %s", err, listen.Port, flag)
+	}
+	return err
+}

@@ -1,0 +1,240 @@
+package emulator
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/registry"
+	"github.com/hubnerite/hubnerite/store"
+)
+
+// The ports that Azure's SDKs dial; most of them can dial no other.
+const (
+	DefaultMQTTPort  = 8883
+	DefaultAMQPPort  = 5671
+	DefaultHTTPSPort = 443
+	DefaultAdminPort = 8484
+	// FallbackHTTPSPort serves where an ordinary process may not bind 443.
+	FallbackHTTPSPort = 8443
+)
+
+// Config says what an emulator is like. The zero value is an emulator that
+// keeps everything in memory and listens on free ports of the loopback interface.
+type Config struct {
+	// DataDir is where identities, messages and certificates are kept; it is
+	// made when absent, and one process at a time may use it. Empty keeps
+	// all in memory, except for the certificate files, which then live in a
+	// temporary directory until Close.
+	DataDir string
+	// Durability is what an acknowledged write survives: "none", "os" (a killed
+	// process; the default) or "fsync" (a power cut). Without a DataDir it
+	// has no meaning and must be empty.
+	Durability string
+
+	// Bind is the address to listen on; empty means 127.0.0.1. On a loopback
+	// address the other loopback address (127.0.0.1 or ::1) is bound too, where
+	// that is possible, because clients differ in what localhost means to them.
+	Bind string
+	// HostNames are the names of the hub: the first one goes into connection strings, all go into the
+	// server certificate. Empty means localhost. The hub also answers to every
+	// name that is not listed.
+	HostNames []string
+	// The ports; 0 means any free one.
+	MQTTPort, AMQPPort, HTTPSPort, AdminPort int
+	// HTTPSFallbackPort is used when HTTPSPort may not be bound for lack of
+	// privilege; 0 means that this is an error.
+	HTTPSFallbackPort int
+	// PlainMQTT also listens for MQTT without TLS, on MQTTPlainPort.
+	PlainMQTT     bool
+	MQTTPlainPort int
+
+	// CertFile and KeyFile are a server certificate (PEM, chain included) and
+	// its key to use instead of generated ones; both or none.
+	CertFile, KeyFile string
+	// Devices are created at the start when they do not exist, with generated keys.
+	Devices []string
+	// PolicyKeys replaces the primary key (base64) of shared access policies, by
+	// policy name. The other policies keep their fixed, published keys. A policy
+	// with a key of its own has no published secondary key either.
+	PolicyKeys map[string]string
+	// StrictAPIVersion refuses api-versions that Azure is not known to have.
+	StrictAPIVersion bool
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Logger takes what happens; nil discards.
+	Logger *slog.Logger
+}
+
+// withDefaults fills in what the zero value leaves open.
+func (c Config) withDefaults() Config {
+	if c.Bind == "" {
+		c.Bind = "127.0.0.1"
+	}
+	if len(c.HostNames) == 0 {
+		c.HostNames = []string{"localhost"}
+	}
+	if c.DataDir != "" && c.Durability == "" {
+		c.Durability = string(store.DurabilityOS)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate returns what is contradictory or impossible in the configuration,
+// all of it in one error, or nil. Start calls it.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	switch store.Durability(c.Durability) {
+	case store.DurabilityNone, store.DurabilityOS, store.DurabilityFsync:
+		if c.DataDir == "" {
+			complain("durability %q needs a data directory: nothing that is kept in memory survives", c.Durability)
+		}
+	case "":
+	default:
+		complain("durability %q is none of none, os, fsync", c.Durability)
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		complain("a server certificate needs both its file and its key's file")
+	}
+	if net.ParseIP(c.Bind) == nil && c.Bind != "localhost" {
+		complain("bind address %q is not an IP address", c.Bind)
+	}
+	for _, name := range c.HostNames {
+		if !validHostName(name) {
+			complain("host name %q is not a host name (write it without scheme and port)", name)
+		}
+	}
+	for _, name := range c.Devices {
+		if err := iothub.ValidateDeviceID(name); err != nil {
+			complain("device %q: %w", name, err)
+		}
+	}
+	errs = append(errs, c.validatePorts()...)
+	known := registry.DefaultPolicies()
+	for name, key := range c.PolicyKeys {
+		if !slices.ContainsFunc(known, func(p iothub.AccessPolicy) bool { return p.Name == name }) {
+			complain("there is no access policy %q", name)
+		}
+		if raw, err := base64.StdEncoding.DecodeString(key); err != nil || len(raw) < 16 || len(raw) > 64 {
+			// The key itself stays out of the message.
+			complain("the key of access policy %s is not base64 of 16 to 64 bytes", name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validatePorts() (errs []error) {
+	seen := map[int]string{}
+	for _, p := range c.listeners() {
+		switch other := seen[p.port]; {
+		case p.port < 0 || p.port > 65535:
+			errs = append(errs, fmt.Errorf("%s port %d is not between 0 and 65535", p.name, p.port))
+		case p.port != 0 && other != "":
+			errs = append(errs, fmt.Errorf("%s and %s cannot both have port %d", other, p.name, p.port))
+		default:
+			seen[p.port] = p.name
+		}
+	}
+	return errs
+}
+
+// listener is a port to bind and what speaks there.
+type listenerConfig struct {
+	name string
+	port int
+}
+
+func (c Config) listeners() []listenerConfig {
+	all := []listenerConfig{{nameMQTT, c.MQTTPort}, {nameAMQP, c.AMQPPort}, {nameHTTPS, c.HTTPSPort}, {nameAdmin, c.AdminPort}}
+	if c.PlainMQTT {
+		all = append(all, listenerConfig{nameMQTTPlain, c.MQTTPlainPort})
+	}
+	return all
+}
+
+// Names of the listeners in logs, errors and the health answer.
+const (
+	nameMQTT      = "mqtt"
+	nameMQTTPlain = "mqtt-plain"
+	nameAMQP      = "amqp"
+	nameHTTPS     = "https"
+	nameAdmin     = "admin"
+)
+
+// policies returns the access policies under the configured keys.
+func (c Config) policies() []iothub.AccessPolicy {
+	policies := registry.DefaultPolicies()
+	for i, p := range policies {
+		if key := c.PolicyKeys[p.Name]; key != "" {
+			policies[i].PrimaryKey, policies[i].SecondaryKey = key, key
+		}
+	}
+	return policies
+}
+
+// publishedPolicies returns the names of the policies whose keys anyone can
+// look up.
+func (c Config) publishedPolicies() []string {
+	var names []string
+	for _, p := range registry.DefaultPolicies() {
+		if key := c.PolicyKeys[p.Name]; key == "" || key == p.PrimaryKey || key == p.SecondaryKey {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// reachable reports whether other machines can reach the listeners.
+func (c Config) reachable() bool {
+	ip := net.ParseIP(c.Bind)
+	return ip != nil && !ip.IsLoopback()
+}
+
+// certificateHosts are the names and addresses that the server certificate
+// covers besides the ones it always does.
+func (c Config) certificateHosts() []string {
+	hosts := slices.Clone(c.HostNames)
+	if ip := net.ParseIP(c.Bind); ip != nil && !ip.IsUnspecified() {
+		hosts = append(hosts, c.Bind)
+	}
+	return hosts
+}
+
+// validHostName reports whether name is an IP address or a host name of
+// letters, digits, hyphens and dots (RFC 1123, with underscores tolerated as
+// container engines use them).
+func validHostName(name string) bool {
+	if net.ParseIP(name) != nil {
+		return true
+	}
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+				return false
+			}
+		}
+	}
+	return true
+}

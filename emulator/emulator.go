@@ -1,0 +1,262 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubnerite/hubnerite/emulator/trust"
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/registry"
+)
+
+// sweepInterval is how often the hub looks for what is due: expired messages
+// and locks, feedback, ended tokens. It bounds how late those are.
+const sweepInterval = 500 * time.Millisecond
+
+// Emulator is a running emulator. It is safe for concurrent use.
+type Emulator struct {
+	cfg     Config
+	info    Info
+	notices []string
+	trust   *trust.Server
+	hub     *hub.Hub
+
+	listeners map[string]net.Listener
+	// closers undo Start, last one first.
+	closers []closer
+	// running are the loops of the listeners.
+	running sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
+	failed    chan error
+
+	mu     sync.Mutex
+	broken []string // listeners that stopped serving
+}
+
+// closer is a step of Close. A step that waits for clients gives up when its
+// context ends.
+type closer struct {
+	name string
+	do   func(context.Context) error
+}
+
+// Start starts an emulator and returns once every listener is bound and served
+// and the configured devices exist. ctx bounds the start only. An error leaves
+// nothing behind but the data directory.
+func Start(ctx context.Context, cfg Config) (*Emulator, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Emulator{cfg: cfg.withDefaults(), listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+	if err := e.start(ctx); err != nil {
+		// What was opened is closed at once: nobody is connected yet.
+		_ = e.Close(ctx)
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Emulator) start(ctx context.Context) error {
+	dir, err := e.openDir()
+	if err != nil {
+		return err
+	}
+	// The stores come first: their lock is what keeps a second process from
+	// making certificates in the same directory.
+	stores, err := openStores(e.cfg)
+	if err != nil {
+		return err
+	}
+	e.onClose("stores", func(context.Context) error { return stores.close() })
+	e.trust, err = trust.Load(trust.Options{
+		Dir: dir, Hosts: e.cfg.certificateHosts(), CertFile: e.cfg.CertFile, KeyFile: e.cfg.KeyFile, Now: e.cfg.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	e.notices = append(e.notices, e.trust.Notices...)
+	if err := e.bind(); err != nil {
+		return err
+	}
+	reg, err := registry.New(registry.Options{
+		Records: stores.records, Policies: e.cfg.policies(), Now: e.cfg.Now, Logger: e.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	e.hub, err = hub.New(hub.Options{
+		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Log: stores.log,
+		Now: e.cfg.Now, Logger: e.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	closeHub := sync.OnceValue(e.hub.Close)
+	e.onClose("hub", func(context.Context) error { return closeHub() })
+	devices, err := e.createDevices(ctx)
+	if err != nil {
+		return err
+	}
+	e.info = e.makeInfo(devices)
+	return e.serve(closeHub)
+}
+
+// openDir makes the directory for the files, a temporary one when nothing is
+// to be kept.
+func (e *Emulator) openDir() (string, error) {
+	if e.cfg.DataDir == "" {
+		dir, err := os.MkdirTemp("", "hubnerite-")
+		if err != nil {
+			return "", err
+		}
+		e.onClose("temporary directory", func(context.Context) error { return os.RemoveAll(dir) })
+		// Clients under other accounts read the CA; the keys are for us alone.
+		return dir, os.Chmod(dir, 0o755) //nolint:gosec // see above
+	}
+	dir, err := filepath.Abs(e.cfg.DataDir)
+	if err != nil {
+		return "", err
+	}
+	e.cfg.DataDir = dir
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see above
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	return dir, nil
+}
+
+// bind binds every listener before anything is served, so that a port in use
+// fails the start as a whole.
+func (e *Emulator) bind() error {
+	e.onClose("listeners", func(context.Context) error { return e.closeListeners() })
+	for _, want := range e.cfg.listeners() {
+		fallback := 0
+		if want.name == nameHTTPS {
+			fallback = e.cfg.HTTPSFallbackPort
+		}
+		l, fellBack, err := listenWithFallback(e.cfg.Bind, want.port, fallback)
+		if err != nil {
+			return &ListenError{Listener: want.name, Port: want.port, Err: err}
+		}
+		e.listeners[want.name] = l
+		if fellBack {
+			e.notices = append(e.notices, fmt.Sprintf("port %d may not be bound by this process; HTTPS is on %d instead. "+
+				"Connection strings carry that port. The Python service SDK works so; SDKs that dial 443 whatever the "+
+				"string says (Node.js service calls, WebSockets, file upload) cannot connect.", want.port, portOf(l)))
+		}
+	}
+	if published := e.cfg.publishedPolicies(); e.cfg.reachable() && len(published) > 0 {
+		e.notices = append(e.notices, fmt.Sprintf("other machines can reach this emulator (bound to %s) and anyone knows the keys of its "+
+			"access policies %v: they are the published defaults. Set keys of your own or bind to 127.0.0.1.", e.cfg.Bind, published))
+	}
+	return nil
+}
+
+func (e *Emulator) closeListeners() error {
+	var errs []error
+	for _, l := range e.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startSweeping calls the hub's sweep and the further one from a ticker.
+func (e *Emulator) startSweeping(further func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(sweepInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				e.hub.Sweep(e.cfg.Now())
+				further()
+			}
+		}
+	}()
+	e.onClose("sweep", func(context.Context) error {
+		close(stop)
+		<-stopped
+		return nil
+	})
+}
+
+// createDevices makes the configured devices that are absent and returns the
+// identities of all of them.
+func (e *Emulator) createDevices(ctx context.Context) ([]iothub.Identity, error) {
+	var all []iothub.Identity
+	for _, name := range e.cfg.Devices {
+		id := iothub.ID{DeviceID: name}
+		device, err := e.hub.GetIdentity(ctx, id)
+		if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
+			device, err = e.hub.CreateIdentity(ctx, id, iothub.IdentityRequest{DeviceID: name, Status: iothub.StatusEnabled})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("device %s: %w", name, err)
+		}
+		all = append(all, device.Identity)
+	}
+	return all, nil
+}
+
+// Hub returns the hub, for programs that look inside without the wire.
+func (e *Emulator) Hub() *hub.Hub { return e.hub }
+
+// Notices returns remarks that the person who started the emulator should
+// read, such as a port that could not be had.
+func (e *Emulator) Notices() []string { return slices.Clone(e.notices) }
+
+// Failed yields an error when a listener stops serving by itself. The emulator
+// then is not healthy any more.
+func (e *Emulator) Failed() <-chan error { return e.failed }
+
+func (e *Emulator) onClose(name string, do func(context.Context) error) {
+	e.closers = append(e.closers, closer{name, do})
+}
+
+// Close ends every connection, writes what is to be kept and releases
+// everything. When ctx ends first, clients are cut off instead of being told,
+// and what is written stays written. Close may be called more than once.
+func (e *Emulator) Close(ctx context.Context) error {
+	e.closeOnce.Do(func() {
+		var errs []error
+		for _, c := range slices.Backward(e.closers) {
+			if err := c.do(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+			}
+		}
+		e.running.Wait()
+		e.closeErr = errors.Join(errs...)
+	})
+	return e.closeErr
+}
+
+// ListenError says which listener could not be bound.
+type ListenError struct {
+	// Listener is "mqtt", "mqtt-plain", "amqp", "https" or "admin".
+	Listener string
+	Port     int
+	Err      error
+}
+
+// Error implements error.
+func (e *ListenError) Error() string {
+	return fmt.Sprintf("%s cannot listen: %v", e.Listener, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }

@@ -1,0 +1,63 @@
+// Package emulatortest starts emulators inside Go tests.
+package emulatortest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/hubnerite/hubnerite/emulator"
+)
+
+// Option changes the configuration of a test's emulator.
+type Option func(*emulator.Config)
+
+// WithDevices creates devices at the start.
+func WithDevices(names ...string) Option {
+	return func(c *emulator.Config) { c.Devices = append(c.Devices, names...) }
+}
+
+// WithHostNames gives the hub other names than localhost.
+func WithHostNames(names ...string) Option {
+	return func(c *emulator.Config) { c.HostNames = append(c.HostNames, names...) }
+}
+
+// WithDataDir keeps everything in a directory instead of in memory.
+func WithDataDir(dir string) Option {
+	return func(c *emulator.Config) { c.DataDir = dir }
+}
+
+// WithClock sets the clock.
+func WithClock(now func() time.Time) Option {
+	return func(c *emulator.Config) { c.Now = now }
+}
+
+// WithConfig changes whatever has no option of its own.
+func WithConfig(change func(*emulator.Config)) Option { return change }
+
+// closeTimeout is how long a test's emulator waits for its clients at the end.
+const closeTimeout = 5 * time.Second
+
+// Run starts an emulator on free ports of the loopback interface that keeps all
+// in memory, and closes it when the test ends. It logs to the test's output.
+// The test fails at once when the emulator does not start.
+func Run(t testing.TB, options ...Option) *emulator.Emulator {
+	t.Helper()
+	cfg := emulator.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, option := range options {
+		option(&cfg)
+	}
+	e, err := emulator.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("start the emulator: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := e.Close(ctx); err != nil {
+			t.Errorf("close the emulator: %v", err)
+		}
+	})
+	return e
+}

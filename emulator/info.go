@@ -1,0 +1,132 @@
+package emulator
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/admin"
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/registry"
+)
+
+// Info describes a running emulator; it is the content of the ready file and
+// the answer of the admin API's /info.
+type Info = admin.Info
+
+// Ports are the bound ports of an Info.
+type Ports = admin.Ports
+
+// Info returns ports, files and connection strings.
+func (e *Emulator) Info() Info { return e.info }
+
+// Addr returns the address of a listener: "mqtt", "mqtt-plain", "amqp",
+// "https" or "admin"; nil for a listener that was not asked for.
+func (e *Emulator) Addr(listener string) net.Addr {
+	if l := e.listeners[listener]; l != nil {
+		return l.Addr()
+	}
+	return nil
+}
+
+func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
+	port := func(name string) int {
+		if l := e.listeners[name]; l != nil {
+			return portOf(l)
+		}
+		return 0
+	}
+	info := Info{
+		Version:   Version(),
+		PID:       os.Getpid(),
+		HostName:  e.cfg.HostNames[0],
+		HostNames: e.cfg.HostNames,
+		Ports: Ports{
+			MQTT: port(nameMQTT), AMQP: port(nameAMQP), HTTPS: port(nameHTTPS), Admin: port(nameAdmin),
+			MQTTPlain: port(nameMQTTPlain),
+		},
+		AdminURL:          "http://" + net.JoinHostPort(dialHost(e.cfg.Bind), strconv.Itoa(port(nameAdmin))),
+		CAFile:            e.trust.CAFile,
+		CABundleFile:      e.trust.BundleFile,
+		ConnectionStrings: map[string]string{},
+		Devices:           map[string]string{},
+	}
+	for _, p := range e.cfg.policies() {
+		info.ConnectionStrings[p.Name] = ServiceConnectionString(info, p.Name, p.PrimaryKey)
+	}
+	for _, d := range devices {
+		info.Devices[d.ID.DeviceID] = DeviceConnectionString(info, d)
+	}
+	return info
+}
+
+// ServiceConnectionString returns the connection string of an access policy.
+// It carries the HTTPS port when that is not 443: the Python service SDK dials
+// it, and the port is cut off where it dials AMQP.
+func ServiceConnectionString(info Info, policy, key string) string {
+	host := info.HostName
+	if info.Ports.HTTPS != DefaultHTTPSPort {
+		host = net.JoinHostPort(host, strconv.Itoa(info.Ports.HTTPS))
+	}
+	return fmt.Sprintf("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", host, policy, key)
+}
+
+// DeviceConnectionString returns the connection string of a device or module.
+// It never carries a port: device SDKs dial fixed ones.
+func DeviceConnectionString(info Info, d iothub.Identity) string {
+	s := fmt.Sprintf("HostName=%s;DeviceId=%s", info.HostName, d.ID.DeviceID)
+	if d.ID.IsModule() {
+		s += ";ModuleId=" + d.ID.ModuleID
+	}
+	if d.Authentication.Type == iothub.AuthSAS {
+		return s + ";SharedAccessKey=" + d.Authentication.SymmetricKey.PrimaryKey
+	}
+	return s + ";x509=true"
+}
+
+// hubName returns the first label of a host name.
+func hubName(host string) string {
+	name, _, _ := strings.Cut(host, ".")
+	return name
+}
+
+// dialHost returns where a program on this machine reaches a bind address.
+func dialHost(bind string) string {
+	switch ip := net.ParseIP(bind); {
+	case ip == nil || ip.Equal(net.IPv4zero) || ip.Equal(net.IPv6unspecified):
+		return "127.0.0.1"
+	default:
+		return ip.String()
+	}
+}
+
+// Version returns the version of Hubnerite in this program, "(devel)" when it
+// was built without one.
+func Version() string {
+	const module = "github.com/hubnerite/hubnerite"
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(devel)"
+	}
+	for _, m := range append(build.Deps, &build.Main) {
+		if m.Path == module && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "(devel)"
+}
+
+// ServiceToken returns a shared access signature for the whole hub from a
+// service connection string, valid until the given time.
+func ServiceToken(connectionString string, expiry time.Time) (string, error) {
+	fields := map[string]string{}
+	for field := range strings.SplitSeq(connectionString, ";") {
+		name, value, _ := strings.Cut(field, "=")
+		fields[name] = value
+	}
+	return registry.SignSASToken(fields["HostName"], fields["SharedAccessKeyName"], fields["SharedAccessKey"], expiry)
+}

@@ -1,0 +1,113 @@
+package emulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hubnerite/hubnerite/admin"
+	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/amqphub"
+	"github.com/hubnerite/hubnerite/broker"
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/rest"
+)
+
+// httpGrace is how long a closing HTTP server waits for its connections.
+const httpGrace = time.Second
+
+// serve makes the front ends and puts them on their listeners. Close undoes it
+// in an order in which nothing waits for something that is gone: nobody new,
+// devices told to leave while the hub still knows them, the hub with its
+// pending calls, and the HTTP servers, which then have nothing to wait for.
+func (e *Emulator) serve(closeHub func() error) error {
+	lookup := hub.Lookup(func(string) (*hub.Hub, error) { return e.hub, nil })
+
+	management := e.httpServer(nameAdmin, admin.New(admin.Options{
+		Hub: e.hub, Info: e.Info, Ready: e.missing, CA: e.ca, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
+		Logger: e.cfg.Logger, Version: Version(),
+	}), admin.Configure)
+	service := e.httpServer(nameHTTPS, rest.New(rest.Options{
+		Hubs: lookup, Logger: e.cfg.Logger, StrictAPIVersion: e.cfg.StrictAPIVersion, Version: Version(), Now: e.cfg.Now,
+	}), rest.Configure)
+	e.onClose("hub", func(context.Context) error { return closeHub() })
+	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
+	if err != nil {
+		return err
+	}
+	e.onClose("mqtt", mqtt.Shutdown)
+	amqps := amqphub.New(amqphub.Options{Hubs: lookup, Now: e.cfg.Now, Logger: e.cfg.Logger})
+	e.onClose("amqp", amqps.Shutdown)
+	e.startSweeping(amqps.Sweep)
+	e.onClose("listeners", func(context.Context) error { return e.closeListeners() })
+
+	e.serving(nameMQTT, func() error { return mqtt.Serve(e.tlsListener(nameMQTT), "mqtt") })
+	if l := e.listeners[nameMQTTPlain]; l != nil {
+		e.serving(nameMQTTPlain, func() error { return mqtt.Serve(l, "mqtt") })
+	}
+	e.serving(nameAMQP, func() error { return amqps.Serve(e.tlsListener(nameAMQP)) })
+	e.serving(nameHTTPS, func() error { return service.Serve(e.tlsListener(nameHTTPS)) })
+	// Last, so that who can ask it finds everything else served.
+	e.serving(nameAdmin, func() error { return management.Serve(e.listeners[nameAdmin]) })
+	return nil
+}
+
+func (e *Emulator) tlsListener(name string) net.Listener {
+	return tls.NewListener(e.listeners[name], e.trust.Config())
+}
+
+func (e *Emulator) httpServer(name string, h http.Handler, configure func(*http.Server)) *http.Server {
+	s := &http.Server{Handler: h} //nolint:gosec // configure sets the time-outs
+	configure(s)
+	// What net/http has to say is about peers: bad handshakes and the like.
+	s.ErrorLog = slog.NewLogLogger(e.cfg.Logger.With("listener", name).Handler(), slog.LevelDebug)
+	e.onClose(name, func(ctx context.Context) error {
+		// The hub is closed by now: calls in progress end at once, and what is
+		// left are clients that connected and ask nothing.
+		ctx, cancel := context.WithTimeout(ctx, httpGrace)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			return s.Close()
+		}
+		return nil
+	})
+	return s
+}
+
+// serving runs a listener's loop until it returns. Any error but one that says
+// it was closed makes the emulator unhealthy.
+func (e *Emulator) serving(name string, loop func() error) {
+	e.running.Go(func() {
+		err := loop()
+		if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) || errors.Is(err, amqp.ErrServerClosed) {
+			return
+		}
+		e.mu.Lock()
+		e.broken = append(e.broken, name)
+		e.mu.Unlock()
+		select {
+		case e.failed <- fmt.Errorf("%s: %w", name, err):
+		default:
+		}
+	})
+}
+
+// missing returns the listeners that do not serve.
+func (e *Emulator) missing() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]string(nil), e.broken...)
+}
+
+// ca returns the generated authority, or nil when the certificate was given.
+func (e *Emulator) ca() []byte {
+	if e.cfg.CertFile != "" {
+		return nil
+	}
+	return e.trust.CA
+}
