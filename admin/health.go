@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -23,7 +24,11 @@ func (s *server) registerHealth() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether every listener is bound",
 		Description: "200 when programs may connect, 503 with what is missing until then.",
-		Errors:      []int{http.StatusServiceUnavailable},
+		Responses: map[string]*huma.Response{"503": {
+			Description: "Starting", Content: map[string]*huma.MediaType{"application/json": {
+				Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Health](), true, ""),
+			}},
+		}},
 	}, func(context.Context, *struct{}) (*healthOutput, error) {
 		missing := s.Ready()
 		if len(missing) == 0 {
@@ -45,7 +50,14 @@ func (s *server) registerInfo() {
 		OperationID: "info", Method: http.MethodGet, Path: "/info", Summary: "Ports, files and connection strings",
 		Description: "The JSON of the ready file. It holds keys, as an emulator's keys are no secrets.",
 	}, func(context.Context, *struct{}) (*infoOutput, error) {
-		return &infoOutput{s.Info()}, nil
+		info := s.Info()
+		if info.ConnectionStrings == nil {
+			info.ConnectionStrings = map[string]string{}
+		}
+		if info.Devices == nil {
+			info.Devices = map[string]string{}
+		}
+		return &infoOutput{info}, nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "ca", Method: http.MethodGet, Path: "/ca.pem", Summary: "The certificate authority to trust",

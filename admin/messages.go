@@ -55,14 +55,16 @@ type SystemProperties struct {
 	EnqueuedTime         string `json:"enqueuedTime"`
 }
 
-type messagesQuery struct {
+// MessagesQuery selects messages. It is exported because huma passes over
+// embedded types that are not.
+type MessagesQuery struct {
 	Device string `query:"device" doc:"Only messages of this device and its modules."`
 	Since  int64  `query:"since" default:"-1" minimum:"-1" doc:"Only messages after this sequence number of the device's partition."`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"10000" doc:"The most messages to return."`
 }
 
 type waitQuery struct {
-	messagesQuery
+	MessagesQuery
 	Count   int    `query:"count" default:"1" minimum:"1" maximum:"10000" doc:"How many messages to wait for."`
 	Timeout string `query:"timeout" default:"30s" doc:"How long to wait, at most 5m: 30s, 1m30s or a number of seconds."`
 }
@@ -77,7 +79,7 @@ func (s *server) registerMessages() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "messages", Method: http.MethodGet, Path: "/messages", Summary: "Telemetry that was kept, in order",
 		Description: "Ordered by partition, then sequence number; the messages of a device are all in one partition.",
-	}, func(ctx context.Context, in *messagesQuery) (*messagesOutput, error) {
+	}, func(ctx context.Context, in *MessagesQuery) (*messagesOutput, error) {
 		list, err := s.Hub.ReadTelemetry(ctx, in.query())
 		return s.messages(list, err)
 	})
@@ -97,7 +99,7 @@ func (s *server) registerMessages() {
 	})
 }
 
-func (q *messagesQuery) query() hub.TelemetryQuery {
+func (q *MessagesQuery) query() hub.TelemetryQuery {
 	return hub.TelemetryQuery{DeviceID: q.Device, Since: q.Since, Limit: q.Limit}
 }
 

@@ -122,9 +122,7 @@ func pathID(r *http.Request) (id iothub.ID, err error) {
 
 // checkVersion demands a well-formed api-version, or in strict mode a known one.
 func (s *server) checkVersion(op operation, r *http.Request) error {
-	// The error concerns other parameters, which operations look at themselves.
-	query, _ := url.ParseQuery(r.URL.RawQuery)
-	version := query.Get("api-version")
+	version := queryValue(r, "api-version")
 	switch {
 	case version == "" && op.versionOptional && r.Header.Get("x-ms-edge-moduleId") != "":
 		return nil
@@ -137,6 +135,17 @@ func (s *server) checkVersion(op operation, r *http.Request) error {
 		return iothub.NewError(iothub.CodeInvalidProtocolVersion, "The api-version %q is not supported.", version)
 	}
 	return nil
+}
+
+// queryValue returns a query parameter, whose name the service compares without
+// case; "" when there is none. A malformed rest of the query is passed over.
+func queryValue(r *http.Request, name string) string {
+	for key, values := range r.URL.Query() {
+		if strings.EqualFold(key, name) {
+			return values[0]
+		}
+	}
+	return ""
 }
 
 func wellFormedVersion(v string) bool {

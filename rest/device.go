@@ -25,7 +25,7 @@ func deviceOperations() []operation {
 // listDevices answers up to 1000 devices; a top outside of 1 to 1000 means 1000.
 func (c *call) listDevices() error {
 	top := iothub.MaxListedDevices
-	if text := c.r.URL.Query().Get("top"); text != "" {
+	if text := queryValue(c.r, "top"); text != "" {
 		n, err := strconv.Atoi(text)
 		switch {
 		case errors.Is(err, strconv.ErrRange):

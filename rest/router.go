@@ -102,7 +102,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.Now().Sub(start))
 	}()
-	s.mux.ServeHTTP(out, settle(r))
+	r = settle(r)
+	if strings.Contains(r.URL.RawPath+"/", "//") {
+		// The routes would take the empty segment for a name.
+		s.notFound(out, r)
+		return
+	}
+	s.mux.ServeHTTP(out, r)
 }
 
 // settle returns the request as the routes expect it: the escaped path as the
