@@ -134,6 +134,10 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 // ReceiveC2D locks and returns the next waiting message for this connection;
 // false when there is none now. It does not wait.
 func (c *Connection) ReceiveC2D() (Delivery, bool) {
+	if !c.h.enter() {
+		return Delivery{}, false
+	}
+	defer c.h.leave()
 	p, now := c.p, c.h.now()
 	p.mu.Lock()
 	if p.conn != c || !c.c2d {
@@ -198,6 +202,11 @@ func wait(ctx context.Context, start func(done func(error))) error {
 
 // settle ends a locked message with the outcome that its receiver chose.
 func (h *Hub) settle(id iothub.ID, lockToken string, o iothub.Outcome, done func(error)) {
+	if !h.enter() {
+		done(errClosing())
+		return
+	}
+	defer h.leave()
 	p := h.find(id)
 	if p == nil {
 		done(errLockLost())

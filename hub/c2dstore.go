@@ -175,15 +175,10 @@ func (h *Hub) removeMarker(marker uint64) {
 
 // end stores the outcome of a message in state c2dEnding, with its feedback
 // record if it asked for one, in one step. done runs once that is durable or
-// failed; after a failure the message waits again. The caller is not in p.mu.
+// failed; after a failure the message waits again. The caller has entered the
+// hub and is not in p.mu.
 func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done func(error)) {
-	if !h.enter() {
-		p.mu.Lock()
-		e.unlock()
-		p.mu.Unlock()
-		done(errClosing())
-		return
-	}
+	h.work.Add(1) // Close waits for the caller and so for this, too.
 	h.hold(p)
 	finish := func(err error) {
 		p.mu.Lock()
@@ -228,8 +223,9 @@ func (h *Hub) keepFeedback(p *peer, e *c2dEntry, number uint64, r *feedbackRecor
 	}
 	p.mu.Unlock()
 	callAll(wakes)
-	if !known && h.enter() {
-		go func() { // Not on the store's goroutine.
+	if !known {
+		h.work.Add(1) // Close waits for end and so for this, too.
+		go func() {   // Not on the store's goroutine.
 			defer h.leave()
 			h.discard([]uint64{number})
 		}()
@@ -250,10 +246,7 @@ func (h *Hub) endSoon(p *peer, entries []*c2dEntry, o iothub.Outcome, now time.T
 	if len(entries) == 0 {
 		return
 	}
-	if !h.enter() {
-		h.endAll(p, entries, o, now) // Refused: the messages wait again.
-		return
-	}
+	h.work.Add(1) // As in end.
 	h.hold(p)
 	go func() {
 		defer h.leave()

@@ -194,12 +194,11 @@ func (h *Hub) forgetFeedback(id iothub.ID) {
 	h.discard(gone)
 }
 
-// discard removes records from the store without waiting.
+// discard removes records from the store without waiting. The caller has
+// entered the hub.
 func (h *Hub) discard(gone []uint64) {
 	for _, number := range gone {
-		if !h.enter() {
-			return
-		}
+		h.work.Add(1)
 		h.o.Queues.RemoveAsync(feedbackQueueName, number, func(err error) {
 			if err != nil {
 				h.o.Logger.Error("discarding a feedback record failed", "err", err)

@@ -145,6 +145,10 @@ func (h *Hub) withState(ctx context.Context, identity iothub.Identity) (Identity
 
 // connectionInfo returns what the hub knows of an identity that exists.
 func (h *Hub) connectionInfo(ctx context.Context, identity iothub.Identity) (iothub.ConnectionInfo, error) {
+	if !h.enter() {
+		return iothub.ConnectionInfo{}, errClosing()
+	}
+	defer h.leave()
 	p := h.acquire(identity.ID)
 	defer h.release(p)
 	p.io.Lock()
@@ -153,11 +157,15 @@ func (h *Hub) connectionInfo(ctx context.Context, identity iothub.Identity) (iot
 	if err != nil {
 		return iothub.ConnectionInfo{}, err
 	}
+	now := h.now()
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	expired := p.queue.refresh(now)
 	info := iothub.ConnectionInfo{
 		Connected: p.conn != nil, StateUpdatedTime: p.stateUpdated, C2DCount: p.queue.waiting(),
 	}
+	p.scheduleLocked()
+	p.mu.Unlock()
+	h.endAll(p, expired, iothub.OutcomeExpired, now)
 	if at := p.lastActivity.Load(); at != 0 {
 		info.LastActivityTime = time.Unix(0, at).UTC()
 	}
