@@ -5,7 +5,6 @@ package conformance
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +23,7 @@ func commandScenarios() []scenario {
 func execEnvironment(t *testing.T, s *site) {
 	h := s.startHub(t, "--device", "d1")
 	bare := append(os.Environ(), "PYTHONUNBUFFERED=1")
-	data := filepath.Join(h.dir, "data")
-	exec := []string{s.binary, "exec", "--data", data, "--", s.python}
+	exec := []string{s.binary, "exec", "--", s.python}
 	startProgram(t, nil, bare, "back end", append(exec, "python/c2d_backend.py", "d1", "1", "2")...).wait(programTimeout)
 	device := startProgram(t, nil, append(bare, h.device("d1")), "device", append(exec, "python/c2d_device.py")...)
 	device.waitLine(`Message 2 received`, 1, 30*time.Second)
@@ -42,7 +40,7 @@ func execEnvironment(t *testing.T, s *site) {
 func execMapHosts(t *testing.T, s *site) {
 	h := s.startHub(t, "--hostname", "mapped.azure-devices.net", "--device", "d1")
 	bare := append(os.Environ(), "PYTHONUNBUFFERED=1")
-	prefix := []string{s.binary, "exec", "--data", filepath.Join(h.dir, "data"), "--map-hosts", "--", s.python}
+	prefix := []string{s.binary, "exec", "--map-hosts", "--", s.python}
 	startProgram(t, nil, bare, "back end", append(prefix, "python/c2d_backend.py", "d1", "1", "2")...).wait(programTimeout)
 	device := startProgram(t, nil, append(bare, h.device("d1")), "device", append(prefix, "python/c2d_device.py")...)
 	device.waitLine(`Message 2 received`, 1, 30*time.Second)
@@ -58,14 +56,13 @@ func execMapHosts(t *testing.T, s *site) {
 
 // envAndDevices makes a device with the command line, and evaluates `hubnerite env` in a shell, as the README says.
 func envAndDevices(t *testing.T, s *site) {
-	h := s.startHub(t)
-	data := filepath.Join(h.dir, "data")
+	s.startHub(t)
 	script := `set -e
-"$BIN" health --data "$DATA" --wait 5s
-"$BIN" device create --data "$DATA" fresh
-"$BIN" device list --data "$DATA" | grep -q fresh
-eval "$("$BIN" env --data "$DATA")"
-export IOTHUB_DEVICE_CONNECTION_STRING="$("$BIN" connection-string --data "$DATA" --device fresh)"
+"$BIN" health --wait 5s
+"$BIN" device create fresh
+"$BIN" device list | grep -q fresh
+eval "$("$BIN" env)"
+export IOTHUB_DEVICE_CONNECTION_STRING="$("$BIN" connection-string --device fresh)"
 "$PYTHON" python/c2d_backend.py fresh 1 1
 "$PYTHON" - <<'EOF'
 import os
@@ -74,14 +71,14 @@ client = IoTHubDeviceClient.create_from_connection_string(os.environ["IOTHUB_DEV
 print("got", client.receive_message(timeout=20).data.decode())
 client.shutdown()
 EOF
-"$BIN" device delete --data "$DATA" fresh
-if "$BIN" device show --data "$DATA" fresh; then echo "still there"; exit 1; fi
+"$BIN" device delete fresh
+if "$BIN" device show fresh; then echo "still there"; exit 1; fi
 `
 	shell, err := exec.LookPath("sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startProgram(t, nil, append(os.Environ(), "BIN="+s.binary, "DATA="+data, "PYTHON="+s.python), "shell", shell, "-c", script)
+	p := startProgram(t, nil, append(os.Environ(), "BIN="+s.binary, "PYTHON="+s.python), "shell", shell, "-c", script)
 	p.wait(programTimeout)
 	if !strings.Contains(p.output(), "got order number 1") {
 		t.Errorf("the device did not get the message:\n%s", p.output())

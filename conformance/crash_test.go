@@ -3,19 +3,11 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -40,10 +32,9 @@ const (
 
 // crash is what the kill -9 test knows to be acknowledged.
 type crash struct {
-	t      *testing.T
-	hub    *hub
-	tls    *tls.Config
-	client *http.Client
+	t   *testing.T
+	hub *hub
+	*caller
 	killed atomic.Bool
 
 	mu        sync.Mutex
@@ -79,19 +70,9 @@ func kill9(t *testing.T, s *site) {
 		telemetry: map[string][]string{}, reported: map[string]int{}, desired: map[string]int{}, queued: map[string][]string{},
 		drained: map[string]bool{}, devices: map[string]map[string]any{}, unsure: map[string]bool{},
 	}
-	pem, err := os.ReadFile(c.hub.ready.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		t.Fatalf("no certificate in %s", c.hub.ready.CAFile)
-	}
-	c.tls = &tls.Config{RootCAs: roots, ServerName: c.hub.ready.HostName}
-
 	started := time.Now()
 	for round := range rounds {
-		c.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: c.tls}}
+		c.caller = newCaller(t, c.hub)
 		c.writeUntilKilled(round)
 		if t.Failed() {
 			return
@@ -415,71 +396,6 @@ func (c *crash) dial(device string, onPublish func(string, []byte)) (*mqttClient
 	host := text["HostName"]
 	token := signature(host+"/devices/"+device, text["SharedAccessKey"], "")
 	return dialMQTT(fmt.Sprintf("127.0.0.1:%d", c.hub.ready.Ports.MQTT), c.tls, host, device, token, onPublish)
-}
-
-// call is one call of the service's REST API; an error means that the answer did not arrive.
-func (c *crash) call(method, path string, body any, ifMatch string) (int, map[string]any, error) {
-	var reader io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		reader = bytes.NewReader(text)
-	}
-	address := fmt.Sprintf("https://127.0.0.1:%d%s?api-version=2021-04-12", c.hub.ready.Ports.HTTPS, path)
-	request, err := http.NewRequest(method, address, reader)
-	if err != nil {
-		return 0, nil, err
-	}
-	hub := connectionFields(c.hub.ready.ConnectionStrings["iothubowner"])
-	request.Host = hub["HostName"]
-	request.Header.Set("Authorization", signature(hub["HostName"], hub["SharedAccessKey"], hub["SharedAccessKeyName"]))
-	request.Header.Set("Content-Type", "application/json; charset=utf-8")
-	if ifMatch != "" {
-		request.Header.Set("If-Match", ifMatch)
-	}
-	response, err := c.client.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	var answer map[string]any
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &answer); err != nil {
-			return response.StatusCode, nil, fmt.Errorf("%s %s: %w: %s", method, path, err, text)
-		}
-	}
-	return response.StatusCode, answer, nil
-}
-
-func connectionFields(text string) map[string]string {
-	all := map[string]string{}
-	for _, part := range strings.Split(text, ";") {
-		key, value, _ := strings.Cut(part, "=")
-		all[key] = value
-	}
-	return all
-}
-
-// signature makes a shared access signature that is good for an hour.
-func signature(resource, key, policy string) string {
-	secret, err := base64.StdEncoding.DecodeString(key)
-	if err != nil {
-		panic(err)
-	}
-	sr, se := url.QueryEscape(resource), strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(sr + "\n" + se))
-	token := "SharedAccessSignature sr=" + sr + "&sig=" + url.QueryEscape(base64.StdEncoding.EncodeToString(mac.Sum(nil))) + "&se=" + se
-	if policy != "" {
-		token += "&skn=" + policy
-	}
-	return token
 }
 
 func intOf(value any) int {

@@ -67,7 +67,7 @@ func demo(t *testing.T) {
 	title("Device management: a direct method that takes 20 s")
 	device = run("device", "reboot_device.py")
 	device.waitLine(`Waiting for commands`, 1, 30*time.Second)
-	waitConnected(t, h, 1)
+	waitListening(t, h, "my-device")
 	run("back end", "reboot_backend.py", "my-device").wait(programTimeout)
 	device.waitLine(`Device rebooted`, 1, 5*time.Second)
 	_ = device.cmd.Process.Signal(syscall.SIGINT)

@@ -5,6 +5,7 @@ package conformance
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func rebootTutorial(t *testing.T, s *site) {
 	env := h.env(h.device("d1"))
 	device := s.startPython(t, env, "reboot_device.py")
 	device.waitLine(`Waiting for commands`, 1, 30*time.Second)
-	waitConnected(t, h, 1)
+	waitListening(t, h, "d1")
 	backEnd := s.startPython(t, env, "reboot_backend.py", "d1")
 	backEnd.wait(programTimeout)
 	// The payload is a JSON string, and must not have been parsed on its way.
@@ -122,17 +123,24 @@ func rebootTutorial(t *testing.T, s *site) {
 	device.interrupt(15 * time.Second)
 }
 
-// waitConnected waits until the hub counts that many connected devices that listen for methods; the SDK subscribes right after
-// it connects, so a method call in between would be early.
-func waitConnected(t *testing.T, h *hub, count int) {
+// waitListening waits until the device is connected and listens for methods. A person would take a moment between starting the
+// device and the back end; a program that does not has to wait for the SDK's subscription, which is answered to with 404 as long
+// as there is none.
+func waitListening(t *testing.T, h *hub, device string) {
 	t.Helper()
+	c := newCaller(t, h)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		if n := strings.Count(h.logText(), "$iothub/methods/POST/#"); n >= count {
-			return
+		body := map[string]any{"methodName": "nobodyWaitsForThis", "responseTimeoutInSeconds": 5}
+		status, _, err := c.call("POST", "/twins/"+device+"/methods", body, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status != http.StatusNotFound {
+			return // a device that listens, but not for this name, answers nothing at all
 		}
 		if time.Now().After(deadline) {
-			return // the log's words are not a contract: the method call will show
+			t.Fatalf("%s does not listen for methods after 30 s", device)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

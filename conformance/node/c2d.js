@@ -13,9 +13,11 @@ main(90, async () => {
   await service.open();
 
   const records = new Map();
-  const receiver = await service.getFeedbackReceiver();
+  const receiver = await new Promise((resolve, reject) => {
+    service.getFeedbackReceiver((err, made) => (err ? reject(err) : resolve(made)));
+  });
   receiver.on('message', (feedback) => {
-    const list = Array.isArray(feedback.data) ? feedback.data : JSON.parse(feedback.getData().toString());
+    const list = JSON.parse(feedback.getData().toString());
     for (const record of list) records.set(record.originalMessageId, record);
     receiver.complete(feedback, () => {});
   });

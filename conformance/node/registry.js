@@ -44,7 +44,7 @@ main(60, async () => {
   const offline = await refused(
     Client.fromConnectionString(SERVICE).invokeDeviceMethod('d1', { methodName: 'm', payload: null }), 'a method of an absent device',
   );
-  assert.ok(/404|NotFound|NotOnline/.test(offline.name + offline.message), offline.name);
+  assert.match(offline.message, /not found/i);
 
   await registry.delete('made');
   await refused(registry.get('made'), 'it is gone');

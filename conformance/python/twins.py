@@ -4,7 +4,7 @@ import json
 import threading
 
 from azure.iot.device import IoTHubDeviceClient
-from azure.iot.device.exceptions import ServiceError
+from azure.iot.device.exceptions import ClientError
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 from msrest.exceptions import HttpOperationError
@@ -66,13 +66,13 @@ equal(plain(reported), {"firmware": {"version": "1.2"}, "uptime": 13}, "reported
 equal(reported["$version"], 3, "reported version 3")
 equal(client.get_twin()["reported"], {"firmware": {"version": "1.2"}, "uptime": 13, "$version": 3}, "the device agrees")
 
-with refused("a report with a dot in a name", ServiceError):
+with refused("a report with a dot in a name", ClientError, 400):
     client.patch_twin_reported_properties({"a.b": 1})
-with refused("a report with a $ in a name", ServiceError):
+with refused("a report with a $ in a name", ClientError, 400):
     client.patch_twin_reported_properties({"$version": 7})
-with refused("a report of more than 32 KB", ServiceError):
+with refused("a report of more than 32 KB", ClientError, 400):
     client.patch_twin_reported_properties({"k{}".format(n): "x" * 4000 for n in range(10)})
-with refused("a report that is too deep", ServiceError):
+with refused("a report that is too deep", ClientError, 400):
     deep = 1
     for _ in range(12):
         deep = {"d": deep}
