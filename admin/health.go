@@ -54,6 +54,9 @@ func (s *server) registerInfo() {
 		if info.ConnectionStrings == nil {
 			info.ConnectionStrings = map[string]string{}
 		}
+		if info.HostNames == nil {
+			info.HostNames = []string{}
+		}
 		if info.Devices == nil {
 			info.Devices = map[string]string{}
 		}
