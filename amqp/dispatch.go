@@ -88,6 +88,10 @@ func (s *Sender) turnLocked() {
 		return
 	}
 	if s.credit > 0 && (s.armed || s.draining) {
+		if !s.roomLocked() {
+			s.enqueueLocked()
+			return
+		}
 		s.armed = false
 		source := s.source
 		c.mu.Unlock()

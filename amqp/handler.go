@@ -30,7 +30,7 @@ type SessionHandler interface {
 // Attach is a client's wish for a link.
 type Attach struct {
 	// Frame is the client's attach with everything it holds: name, role, source, target, properties,
-	// capabilities, settle modes, max-message-size. Not to be changed.
+	// capabilities, settle modes, max-message-size. Source and Target may be nil. Not to be changed.
 	Frame *wire.Attach
 	// Session, and by it the connection, on which the link shall be.
 	Session *Session

@@ -153,6 +153,7 @@ func (s *Session) onAttach(p *wire.Attach) {
 		return
 	}
 	if err != nil {
+		l.told = true // there is nothing of the handler's to end
 		l.refuseLocked(c.refusal("attach", err))
 		c.mu.Unlock()
 		return
@@ -224,7 +225,6 @@ func (l *link) refuseLocked(err *Error) {
 	}
 	l.session.writeLocked(answer)
 	l.state = linkAttached
-	l.told = true
 	l.detachLocked(err)
 }
 

@@ -19,7 +19,7 @@ type peer struct {
 	nc     net.Conn
 	frames chan frame
 	ended  chan error // what ServeConn returned
-	raw    chan []byte
+	server *Server
 }
 
 // frame is one frame, or a protocol header (code 0, channel = protocol id).
@@ -66,21 +66,28 @@ func scripted(t *testing.T, cfg Config, f func(t *testing.T, p *peer)) {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		srv := NewServer(cfg)
 		p := connect(t, srv)
+		defer func() {
+			_ = p.nc.Close()
+			if err := srv.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 		f(t, p)
-		_ = p.nc.Close()
-		synctest.Wait()
-		if err := srv.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 }
 
 // connect makes one more client.
 func connect(t *testing.T, srv *Server) *peer {
-	ours, theirs := net.Pipe()
-	p := &peer{t: t, nc: ours, frames: make(chan frame, 10_000), ended: make(chan error, 1)}
-	go func() { p.ended <- srv.ServeConn(context.Background(), theirs) }()
+	p := connectStalled(t, srv)
 	go p.read()
+	return p
+}
+
+// connectStalled makes a client that reads nothing.
+func connectStalled(t *testing.T, srv *Server) *peer {
+	ours, theirs := net.Pipe()
+	p := &peer{t: t, nc: ours, server: srv, frames: make(chan frame, 10_000), ended: make(chan error, 1)}
+	go func() { p.ended <- srv.ServeConn(context.Background(), theirs) }()
 	return p
 }
 

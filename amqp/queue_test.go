@@ -66,6 +66,9 @@ func (n *queueNode) Closed(_ *Conn, err error) {
 }
 
 func (n *queueNode) Attach(a *Attach) (*Acceptance, error) {
+	if a.Sender != nil && a.Frame.Source == nil || a.Receiver != nil && a.Frame.Target == nil {
+		return nil, newError(wire.ErrInvalidField, "no address")
+	}
 	answer := &Acceptance{MaxMessageSize: 64 << 20}
 	if a.Sender != nil {
 		q := n.queue(a.Frame.Source.Address)

@@ -174,8 +174,6 @@ func (r *Receiver) beginDeliveryLocked(t *wire.Transfer) *Error {
 	switch {
 	case !t.DeliveryID.Set || t.DeliveryTag == nil:
 		return newError(wire.ErrInvalidField, "the first transfer of a delivery needs delivery-id and delivery-tag")
-	case len(t.DeliveryTag) > maxDeliveryTag:
-		return newError(wire.ErrInvalidField, "delivery-tag longer than 32 bytes")
 	case r.deliveryCount == r.limit:
 		return newError(wire.ErrLinkTransferLimitExceeded, "more messages than the link's credit")
 	}

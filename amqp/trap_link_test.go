@@ -255,6 +255,7 @@ func TestConnectionFaults(t *testing.T) {
 		"unknown frame":     {amqpFrame(0, 0, 0x66, nil), "amqp:not-implemented"},
 		"malformed attach":  {amqpFrame(0, 0, cAttach, nil, 5, 5, 5), "amqp:decode-error"},
 		"malformed flow":    {amqpFrame(0, 0, cFlow, nil, "x"), "amqp:decode-error"},
+		"long tag":          {amqpFrame(0, 0, cTransfer, nil, 0, 0, make([]byte, 33)), "amqp:decode-error"},
 		"truncated":         {[]byte{0, 0, 0, 13, 2, 0, 0, 0, 0, 0x53, 0x14, 0xc0, 40}, "amqp:decode-error"},
 		"sasl outcome code": {amqpFrame(0, 0, 0x44, nil, ubyte(0)), "amqp:not-implemented"},
 	} {
