@@ -96,7 +96,8 @@ func (c *Client) Expect(packetType byte) Packet {
 	return p
 }
 
-// ExpectClose checks that the server ends the stream in order, without another packet.
+// ExpectClose checks that the server ends the stream in order, without another
+// packet, and then closes this side too.
 func (c *Client) ExpectClose() {
 	c.t.Helper()
 	p, err := c.TryRead()
@@ -106,6 +107,7 @@ func (c *Client) ExpectClose() {
 	if !errors.Is(err, io.EOF) {
 		c.t.Fatalf("the connection ended with %v, want an orderly end", err)
 	}
+	_ = c.Close()
 }
 
 // ExpectQuiet checks, with a ping, that nothing is on its way.
