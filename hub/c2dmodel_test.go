@@ -297,6 +297,9 @@ func TestC2DQueueAgainstModel(t *testing.T) {
 		t.Repeat(m.actions())
 		m.refresh()
 		m.f.Sweep(clock.now())
+		if n := m.f.count(m.id); n != len(m.messages) {
+			t.Fatalf("%d wait, want %d", n, len(m.messages))
+		}
 		if err := m.f.Close(); err != nil {
 			t.Fatal(err)
 		}

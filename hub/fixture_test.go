@@ -42,6 +42,12 @@ func newFixture(t *testing.T, change ...func(*Options)) *fixture {
 
 func startFixture(t reporter, change ...func(*Options)) *fixture {
 	t.Helper()
+	return startFixtureOn(t, nil, change...)
+}
+
+// startFixtureOn puts what wrap returns between the hub and its queues.
+func startFixtureOn(t reporter, wrap func(store.Queues) store.Queues, change ...func(*Options)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, options: Options{Name: "hub1", Logger: slog.New(slog.DiscardHandler)}}
 	for _, c := range change {
 		c(&f.options)
@@ -52,8 +58,9 @@ func startFixture(t reporter, change ...func(*Options)) *fixture {
 		t.Fatalf("registry: %v", err)
 	}
 	f.options.Registry, f.options.Log = f.registry, f.store.Log()
-	if f.options.Queues == nil {
-		f.options.Queues = f.store.Queues()
+	f.options.Queues = f.store.Queues()
+	if wrap != nil {
+		f.options.Queues = wrap(f.options.Queues)
 	}
 	f.start()
 	return f
@@ -225,23 +232,4 @@ func (c *movableClock) advance(d time.Duration) time.Time {
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
 	return c.at
-}
-
-// flakyQueues fails operations while broken is set.
-type flakyQueues struct {
-	store.Queues
-	mu     sync.Mutex
-	broken error
-}
-
-func (q *flakyQueues) fail(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.broken = err
-}
-
-func (q *flakyQueues) err() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.broken
 }

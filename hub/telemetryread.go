@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
@@ -127,24 +128,19 @@ func (r *telemetryReader) read(ctx context.Context) error {
 // wait returns once a partition has something to read.
 func (r *telemetryReader) wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var waits sync.WaitGroup
+	defer waits.Wait() // No goroutine outlives the wait.
+	defer cancel()
 	results := make(chan error, len(r.cursors))
 	for _, c := range r.cursors {
-		go func() { results <- r.h.o.Log.Wait(ctx, c.partition, c.next) }()
+		waits.Go(func() { results <- r.h.o.Log.Wait(ctx, c.partition, c.next) })
 	}
-	var err error
-	taken := 0
 	select {
-	case err = <-results:
-		taken = 1
+	case err := <-results:
+		return err
 	case <-r.h.closing:
-		err = errClosing()
+		return errClosing()
 	}
-	// No goroutine outlives the wait.
-	cancel()
-	for range len(r.cursors) - taken {
-		<-results
-	}
-	return err
 }
 
 func (r *telemetryReader) count() int {

@@ -94,8 +94,10 @@ func TestDecodeMessageRefusesOtherVersions(t *testing.T) {
 
 // FuzzDecodeTelemetry: no input crashes, and what decodes encodes to a stable form.
 func FuzzDecodeTelemetry(f *testing.F) {
-	full := Telemetry{ID: ID{"d", "m"}, System: SystemProperties{MessageID: "1", OutputName: "o"},
-		Properties: Properties{{"a", "b"}}, Body: []byte("x"), ModelID: "dtmi:a;1"}
+	full := Telemetry{
+		ID: ID{"d", "m"}, System: SystemProperties{MessageID: "1", OutputName: "o"},
+		Properties: Properties{{"a", "b"}}, Body: []byte("x"), ModelID: "dtmi:a;1",
+	}
 	f.Add(AppendTelemetry(nil, &full))
 	f.Add(AppendTelemetry(nil, &Telemetry{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -116,8 +118,10 @@ func FuzzDecodeTelemetry(f *testing.F) {
 
 // FuzzDecodeC2D: no input crashes, and what decodes encodes to a stable form.
 func FuzzDecodeC2D(f *testing.F) {
-	full := C2DMessage{ID: ID{"d", "m"}, System: SystemProperties{MessageID: "1"}, Properties: Properties{{"a", "b"}},
-		Body: []byte("x"), Ack: AckFull, EnqueuedTime: time.Unix(1, 2), ExpiryTime: time.Unix(3, 4), DeliveryCount: 2}
+	full := C2DMessage{
+		ID: ID{"d", "m"}, System: SystemProperties{MessageID: "1"}, Properties: Properties{{"a", "b"}}, Body: []byte("x"),
+		Ack: AckFull, EnqueuedTime: time.Unix(1, 2), ExpiryTime: time.Unix(3, 4), DeliveryCount: 2,
+	}
 	f.Add(AppendC2D(nil, &full))
 	f.Add(AppendC2D(nil, &C2DMessage{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
