@@ -34,6 +34,9 @@ func isolate(cmd *exec.Cmd) {
 // namespacesWork tells whether isolated processes can be had here, by making one.
 func namespacesWork(t *testing.T) bool {
 	t.Helper()
+	if os.Getenv(sharedVariable) != "" {
+		return false
+	}
 	out, err := probeNamespace()
 	if err != nil {
 		t.Logf("namespaces: %v: %s", err, bytes.TrimSpace(out))
@@ -42,8 +45,13 @@ func namespacesWork(t *testing.T) bool {
 }
 
 func probeNamespace() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "hubnerite-probe")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), insideVariable+"=probe")
+	cmd.Env = append(os.Environ(), insideVariable+"=probe", folderVariable+"="+folder)
 	isolate(cmd)
 	return cmd.CombinedOutput()
 }
@@ -78,17 +86,21 @@ func enterNamespace() error {
 	return nil
 }
 
-// ownHosts puts the system's hosts file plus lines over /etc/hosts, for this mount namespace alone.
+// ownHosts puts the system's hosts file plus lines over /etc/hosts, for this mount namespace alone. The file behind it stays,
+// because nothing can be mounted over a file that has been removed, and `hubnerite exec --map-hosts` does that in turn.
 func ownHosts(lines string) error {
 	system, err := os.ReadFile("/etc/hosts")
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	file, err := os.CreateTemp("", "hosts")
+	folder := os.Getenv(folderVariable)
+	if folder == "" {
+		folder = os.TempDir()
+	}
+	file, err := os.CreateTemp(folder, "hosts")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
 	if _, err := fmt.Fprintf(file, "%s\n%s", bytes.TrimSpace(system), lines); err != nil {
 		return err
 	}

@@ -18,6 +18,12 @@ import (
 // insideVariable is set for the process that runs one scenario in a namespace of its own.
 const insideVariable = "HUBNERITE_CONFORMANCE_INSIDE"
 
+// sharedVariable, when set, makes the scenarios share the machine's own ports although namespaces could be had.
+const sharedVariable = "HUBNERITE_CONFORMANCE_SHARED"
+
+// folderVariable names a folder that outlives the namespace's process, for what has to be there until its end.
+const folderVariable = "HUBNERITE_CONFORMANCE_FOLDER"
+
 // scenarioTimeout ends a scenario that hangs. The longest good one takes about two minutes.
 const scenarioTimeout = 4 * time.Minute
 
@@ -51,8 +57,16 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
+	pattern := "test.skip"
 	if *demo {
-		os.Exit(demoMain(inside))
+		pattern = "test.run"
+	}
+	if err := flag.Set(pattern, "^TestDemo$"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if *demo {
+		os.Exit(demoMain(m, inside))
 	}
 	os.Exit(m.Run())
 }
@@ -153,7 +167,7 @@ func runInNamespace(t *testing.T) {
 	name := t.Name()
 	pattern := "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
 	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", pattern, "-test.timeout", scenarioTimeout.String())
-	cmd.Env = append(os.Environ(), insideVariable+"=1")
+	cmd.Env = append(os.Environ(), insideVariable+"=1", folderVariable+"="+t.TempDir())
 	isolate(cmd)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -56,5 +56,6 @@ main(90, async () => {
   await service.close();
 
   const wrong = Client.fromConnectionString(SERVICE.replace(/SharedAccessKey=.*/, `SharedAccessKey=${Buffer.alloc(32).toString('base64')}`));
-  assert.strictEqual((await refused(wrong.open(), 'a wrong key')).name, 'UnauthorizedError');
+  const err = await refused(wrong.open(), 'a wrong key');
+  assert.strictEqual(err.amqpError.name, 'UnauthorizedError');
 });
