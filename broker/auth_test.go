@@ -48,7 +48,7 @@ func TestConnectRefused(t *testing.T) {
 		{"wrong signature", 5, func(o *mqtttest.ConnectOptions) { o.Password = strings.Replace(o.Password, "sig=", "sig=AA", 1) }},
 		{"token of another device", 5, func(o *mqtttest.ConnectOptions) { o.Password = w.token(iothub.ID{DeviceID: "dev-2"}) }},
 		{"expired token", 5, func(o *mqtttest.ConnectOptions) {
-			o.Password = w.tokenUntil(testDevice, time.Now().Add(-time.Minute))
+			o.Password = w.tokenUntil(testDevice(), time.Now().Add(-time.Minute))
 		}},
 		{"unknown device", 5, func(o *mqtttest.ConnectOptions) { *o = w.connectOptions(iothub.ID{DeviceID: "nobody"}) }},
 		{"unknown module", 5, func(o *mqtttest.ConnectOptions) { *o = w.connectOptions(iothub.ID{DeviceID: "dev-2", ModuleID: "mod"}) }},
@@ -56,7 +56,7 @@ func TestConnectRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := w.dial()
-			o := w.connectOptions(testDevice)
+			o := w.connectOptions(testDevice())
 			test.change(&o)
 			c.Send(mqtttest.AppendConnect(nil, o))
 			if test.code != none {
@@ -79,7 +79,7 @@ func TestConnectRefused(t *testing.T) {
 
 func TestConnectMalformed(t *testing.T) {
 	w := newWorld(t, Options{})
-	good := mqtttest.AppendConnect(nil, w.connectOptions(testDevice))
+	good := mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))
 	patched := func(change func(b []byte)) []byte {
 		b := append([]byte(nil), good...)
 		change(b)
@@ -120,7 +120,7 @@ func TestConnectSpellings(t *testing.T) {
 		testHost + "/dev-1",
 	} {
 		c := w.dial()
-		o := w.connectOptions(testDevice)
+		o := w.connectOptions(testDevice())
 		o.UserName = name
 		if _, code := c.Connect(o); code != 0 {
 			t.Errorf("%q: CONNACK %d", name, code)
@@ -187,7 +187,7 @@ func TestConnectByCertificate(t *testing.T) {
 	}
 	// A token works on TLS as well.
 	c = dial()
-	if _, code := c.Connect(w.connectOptions(testDevice)); code != 0 {
+	if _, code := c.Connect(w.connectOptions(testDevice())); code != 0 {
 		t.Errorf("CONNACK %d", code)
 	}
 	w.stop()

@@ -27,7 +27,7 @@ func BenchmarkTelemetry(b *testing.B) {
 				close(ended)
 				c = w.dial()
 			}
-			if _, code := c.Connect(w.connectOptions(testDevice)); code != 0 {
+			if _, code := c.Connect(w.connectOptions(testDevice())); code != 0 {
 				b.Fatal(code)
 			}
 			const batch = 64
@@ -73,7 +73,7 @@ func BenchmarkTelemetry(b *testing.B) {
 // token check and session included.
 func BenchmarkConnect(b *testing.B) {
 	w := newWorld(b, Options{})
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	b.ReportAllocs()
 	for b.Loop() {
 		c, err := net.Dial("tcp", w.addr)
@@ -93,7 +93,7 @@ func BenchmarkConnect(b *testing.B) {
 func BenchmarkParseTelemetryTopic(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		t, err := parsePublishTopic(testDevice, "devices/dev-1/messages/events/%24.mid=m1&%24.ct=application%2Fjson&level=info")
+		t, err := parsePublishTopic(testDevice(), "devices/dev-1/messages/events/%24.mid=m1&%24.ct=application%2Fjson&level=info")
 		if err != nil {
 			b.Fatal(err)
 		}

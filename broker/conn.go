@@ -133,7 +133,7 @@ func (c *conn) flushLocked() {
 			timeout = min(timeout, lingerTime)
 		}
 		c.mu.Unlock()
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(timeout))
+		_ = c.SetWriteDeadline(time.Now().Add(timeout))
 		_, err := c.Conn.Write(batch)
 		c.mu.Lock()
 		if cap(batch) <= highWater {
@@ -147,7 +147,7 @@ func (c *conn) flushLocked() {
 			}
 			c.broken = err
 			// Wakes the reader, which ends the session.
-			_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+			_ = c.SetReadDeadline(time.Unix(1, 0))
 		}
 		c.room.Broadcast()
 	}
@@ -236,7 +236,7 @@ func (c *conn) abortLocked(cause error) {
 func (c *conn) finishWriting() {
 	c.mu.Lock()
 	// A peer that has stopped reading gets no more patience.
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
+	_ = c.SetWriteDeadline(time.Now().Add(lingerTime))
 	for c.flushing && c.broken == nil {
 		c.room.Wait()
 	}
@@ -249,7 +249,7 @@ func (c *conn) finishWriting() {
 		_ = c.Conn.Close()
 		return
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 }
 
 // closeWrite ends the stream to the peer, TLS first, and reports whether the
@@ -295,7 +295,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 		return nil
 	}
 	c.readDeadline = t
-	return c.Conn.SetReadDeadline(t)
+	return c.SetReadDeadline(t)
 }
 
 // peerCertificates returns the client's certificate chain, leaf first, when the

@@ -17,7 +17,7 @@ import (
 // before CONNECT and in the middle of it.
 func TestNoConnect(t *testing.T) {
 	w := newWorld(t, Options{ConnectTimeout: 100 * time.Millisecond})
-	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice))
+	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))
 	for name, start := range map[string][]byte{
 		"nothing": nil, "one byte": connect[:1], "no body": connect[:3], "half a body": connect[:60],
 	} {
@@ -54,7 +54,7 @@ func TestTrickle(t *testing.T) {
 func TestStallInFrame(t *testing.T) {
 	w := newWorld(t, Options{})
 	c := w.dial()
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	o.KeepAlive = 1
 	if _, code := c.Connect(o); code != 0 {
 		t.Fatal(code)
@@ -72,10 +72,10 @@ func TestPeerThatNeverReads(t *testing.T) {
 	for i := range 7 {
 		big[fmt.Sprint("k", i)] = strings.Repeat("x", 4000)
 	}
-	if _, err := w.hub.PatchTwin(t.Context(), testDevice, iothub.TwinPatch{Desired: big}, ""); err != nil {
+	if _, err := w.hub.PatchTwin(t.Context(), testDevice(), iothub.TwinPatch{Desired: big}, ""); err != nil {
 		t.Fatal(err)
 	}
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Subscribe(1, "$iothub/twin/res/#", 0)
 	request := bytes.Repeat(mqtttest.AppendPublish(nil, "$iothub/twin/GET/?$rid=1", nil, 0, 0), 100)
 	flooding := make(chan struct{})
@@ -99,13 +99,13 @@ func TestPeerThatNeverReads(t *testing.T) {
 // TestNotificationsToPeerThatNeverReads: the hub's own calls never wait for the peer.
 func TestNotificationsToPeerThatNeverReads(t *testing.T) {
 	w := newWorld(t, Options{WriteTimeout: time.Minute})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Subscribe(1, "$iothub/twin/PATCH/properties/desired/#", 0)
 	text := strings.Repeat("x", 4000)
 	patch := iothub.TwinPatch{Desired: map[string]any{"a": text, "b": text, "c": text, "d": text, "e": text, "f": text, "g": text}}
 	w.until(func() error {
 		for range 50 {
-			if _, err := w.hub.PatchTwin(t.Context(), testDevice, patch, ""); err != nil {
+			if _, err := w.hub.PatchTwin(t.Context(), testDevice(), patch, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -120,7 +120,7 @@ func TestNotificationsToPeerThatNeverReads(t *testing.T) {
 func TestReset(t *testing.T) {
 	w := newWorld(t, Options{})
 	for range 20 {
-		c := w.connect(testDevice)
+		c := w.connect(testDevice())
 		c.Subscribe(1, c2dFilter, 1)
 		c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", make([]byte, 100), 1, 1))
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
@@ -169,12 +169,12 @@ func TestPipe(t *testing.T) {
 		close(ended)
 	}()
 	c := mqtttest.New(t, here)
-	if _, code := c.Connect(w.connectOptions(testDevice)); code != 0 {
+	if _, code := c.Connect(w.connectOptions(testDevice())); code != 0 {
 		t.Fatal(code)
 	}
 	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", nil, 1, 1))
 	c.Expect(mqtttest.Puback)
-	w.connect(testDevice)
+	w.connect(testDevice())
 	<-ended
 }
 
@@ -182,7 +182,7 @@ func TestPipe(t *testing.T) {
 // the server neither panics nor keeps the connection for ever.
 func FuzzConnection(f *testing.F) {
 	w := newWorld(f, Options{ConnectTimeout: time.Second})
-	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice))
+	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))
 	seed := func(connected bool, packets ...[]byte) { f.Add(connected, bytes.Join(packets, nil)) }
 	seed(false, connect)
 	seed(false, mqtttest.AppendConnect(nil, mqtttest.ConnectOptions{Level: 5, ClientID: "dev-1", UserName: testHost + "/dev-1", Password: "x"}))

@@ -11,7 +11,7 @@ import (
 
 func TestMethod(t *testing.T) {
 	w := newWorld(t, Options{})
-	for _, id := range []iothub.ID{testDevice, testModule} {
+	for _, id := range []iothub.ID{testDevice(), testModule()} {
 		for _, qos := range []byte{0, 1} {
 			c := w.connect(id)
 			c.Subscribe(1, "$iothub/methods/POST/#", qos)
@@ -38,7 +38,7 @@ func TestMethod(t *testing.T) {
 
 func TestMethodAnswers(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Subscribe(1, "$iothub/methods/POST/#", 0)
 	for _, test := range []struct {
 		status, body, payload string
@@ -50,7 +50,7 @@ func TestMethodAnswers(t *testing.T) {
 		{"200", "not JSON", "", iothub.CodeIotHubFormatError},
 		{"200", `"` + strings.Repeat("x", iothub.MaxMethodPayload) + `"`, "", iothub.CodeMessageTooLarge},
 	} {
-		result := invoke(t, w, testDevice, iothub.MethodRequest{MethodName: "m"})
+		result := invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})
 		p := c.Expect(mqtttest.Publish)
 		if len(p.Payload) != 0 {
 			t.Errorf("request without payload came with %q", p.Payload)
@@ -66,21 +66,21 @@ func TestMethodAnswers(t *testing.T) {
 
 func TestMethodNeedsSubscriber(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
-	if r := <-invoke(t, w, testDevice, iothub.MethodRequest{MethodName: "m"}); iothub.ErrorCode(r.err) != iothub.CodeDeviceNotOnline {
+	c := w.connect(testDevice())
+	if r := <-invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"}); iothub.ErrorCode(r.err) != iothub.CodeDeviceNotOnline {
 		t.Errorf("result %+v", r)
 	}
 	c.Subscribe(1, "$iothub/methods/POST/#", 0)
 	// A call in flight when the connection ends fails at once.
-	result := invoke(t, w, testDevice, iothub.MethodRequest{MethodName: "m"})
+	result := invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})
 	c.Expect(mqtttest.Publish)
 	_ = c.Close()
 	if r := <-result; iothub.ErrorCode(r.err) != iothub.CodeDeviceConnectionClosedRemotely {
 		t.Errorf("result %+v", r)
 	}
 	// The session keeps the subscription.
-	c = w.connect(testDevice)
-	result = invoke(t, w, testDevice, iothub.MethodRequest{MethodName: "m"})
+	c = w.connect(testDevice())
+	result = invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})
 	_, rid, _ := strings.Cut(c.Expect(mqtttest.Publish).Topic, "$rid=")
 	c.Send(mqtttest.AppendPublish(nil, "$iothub/methods/res/200/?$rid="+rid, nil, 0, 0))
 	if r := <-result; r.err != nil {

@@ -16,7 +16,7 @@ const c2dFilter = "devices/dev-1/messages/devicebound/#"
 
 func TestSubscribe(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	// Several filters in one packet, as the C client sends; QoS 2 is granted as 1.
 	body := []byte{0, 9}
 	for _, f := range []struct {
@@ -59,7 +59,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"wrong flags", mqtttest.AppendPacket(nil, 0x80, []byte{0, 1, 0, 1, 'x', 0})},
 		{"unsubscribe nothing", mqtttest.AppendPacket(nil, 0xa2, []byte{0, 1})},
 		{"unsubscribe identifier 0", mqtttest.AppendUnsubscribe(nil, 0, c2dFilter)},
-		{"second CONNECT", mqtttest.AppendConnect(nil, w.connectOptions(testDevice))},
+		{"second CONNECT", mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))},
 		{"CONNACK from a client", []byte{0x20, 2, 0, 0}},
 		{"PUBREC", []byte{0x50, 2, 0, 1}},
 		{"PUBREL", []byte{0x62, 2, 0, 1}},
@@ -69,7 +69,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"PINGREQ with a body", []byte{0xc0, 1, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := w.connect(testDevice)
+			c := w.connect(testDevice())
 			c.Send(test.packet)
 			c.ExpectClose()
 		})
@@ -78,7 +78,7 @@ func TestSubscribeRefused(t *testing.T) {
 
 func TestSubscriptionLimit(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testModule)
+	c := w.connect(testModule())
 	const owner = "devices/dev-1/modules/mod/"
 	for i, f := range []string{owner + "#", owner + "inputs/#", owner + "messages/devicebound/#", "$iothub/methods/POST/#", "$iothub/twin/res/#"} {
 		if qos := c.Subscribe(uint16(i+1), f, 1); qos != 1 {
@@ -94,7 +94,7 @@ func TestSubscriptionLimit(t *testing.T) {
 // renewal, nor after takeover, nor when the emulator was restarted.
 func TestPersistentSession(t *testing.T) {
 	w := newWorld(t, Options{})
-	c, present := w.reconnect(testDevice)
+	c, present := w.reconnect(testDevice())
 	if present {
 		t.Error("a new session is said to be present")
 	}
@@ -102,7 +102,7 @@ func TestPersistentSession(t *testing.T) {
 	c.Subscribe(2, "$iothub/twin/res/#", 0)
 	check := func(step, body string) {
 		t.Helper()
-		w.sendC2D(testDevice, body)
+		w.sendC2D(testDevice(), body)
 		p := c.Expect(mqtttest.Publish)
 		if string(p.Payload) != body || p.QoS != 1 {
 			t.Fatalf("%s: got %+v, want %q", step, p, body)
@@ -112,19 +112,19 @@ func TestPersistentSession(t *testing.T) {
 		if p := c.Expect(mqtttest.Publish); p.Topic != "$iothub/twin/res/200/?$rid=1" {
 			t.Fatalf("%s: twin answer on %q", step, p.Topic)
 		}
-		w.waiting(testDevice, 0)
+		w.waiting(testDevice(), 0)
 	}
 	check("first connection", "one")
 
 	c.Send([]byte{mqtttest.Disconnect << 4, 0})
 	c.ExpectClose()
-	if c, present = w.reconnect(testDevice); !present {
+	if c, present = w.reconnect(testDevice()); !present {
 		t.Error("session not present after DISCONNECT")
 	}
 	check("renewal", "two")
 
 	old := c
-	if c, present = w.reconnect(testDevice); !present {
+	if c, present = w.reconnect(testDevice()); !present {
 		t.Error("session not present after takeover")
 	}
 	old.ExpectClose()
@@ -133,21 +133,21 @@ func TestPersistentSession(t *testing.T) {
 	w.stop()
 	c.ExpectClose()
 	w.start()
-	if c, present = w.reconnect(testDevice); !present {
+	if c, present = w.reconnect(testDevice()); !present {
 		t.Error("session not present after restart")
 	}
 	check("restart", "four")
 
 	// A clean session ends it.
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	o.Clean = true
 	c = w.dial()
 	if present, code := c.Connect(o); present || code != 0 {
 		t.Errorf("clean session: present %t, code %d", present, code)
 	}
-	w.sendC2D(testDevice, "five")
+	w.sendC2D(testDevice(), "five")
 	c.ExpectQuiet()
-	if c, present = w.reconnect(testDevice); present {
+	if c, present = w.reconnect(testDevice()); present {
 		t.Error("session present after a clean one")
 	}
 	c.ExpectQuiet()
@@ -160,18 +160,18 @@ func TestPersistentSession(t *testing.T) {
 // TestSessionWithoutSubscriptions: clean session 0 alone makes a session.
 func TestSessionWithoutSubscriptions(t *testing.T) {
 	w := newWorld(t, Options{})
-	w.connect(testDevice)
-	if _, present := w.reconnect(testDevice); !present {
+	w.connect(testDevice())
+	if _, present := w.reconnect(testDevice()); !present {
 		t.Error("session not present")
 	}
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	o.Clean = true
 	for range 2 {
 		if present, code := w.dial().Connect(o); present || code != 0 {
 			t.Errorf("clean session: present %t, code %d", present, code)
 		}
 	}
-	if _, present := w.reconnect(testDevice); present {
+	if _, present := w.reconnect(testDevice()); present {
 		t.Error("session present")
 	}
 }
@@ -180,15 +180,15 @@ func TestSessionWithoutSubscriptions(t *testing.T) {
 // whatever comes after.
 func TestSubscriptionStoredBeforeSuback(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Subscribe(1, c2dFilter, 1)
-	stored, err := w.registry.MQTTSession(t.Context(), testDevice)
+	stored, err := w.registry.MQTTSession(t.Context(), testDevice())
 	if err != nil || stored[c2dFilter] != 1 {
 		t.Errorf("stored %v, %v", stored, err)
 	}
 	c.Send(mqtttest.AppendUnsubscribe(nil, 2, c2dFilter))
 	c.Expect(mqtttest.Unsuback)
-	stored, err = w.registry.MQTTSession(t.Context(), testDevice)
+	stored, err = w.registry.MQTTSession(t.Context(), testDevice())
 	if err != nil || stored == nil || len(stored) != 0 {
 		t.Errorf("stored %v, %v", stored, err)
 	}
@@ -198,17 +198,17 @@ func TestSubscriptionStoredBeforeSuback(t *testing.T) {
 // take over from each other, and the old one sees a plain end.
 func TestTakeover(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Subscribe(1, c2dFilter, 1)
 	got := map[string]int{}
 	next := 0
 	for round := range 10 {
 		for range 4 {
-			w.sendC2D(testDevice, fmt.Sprint(next))
+			w.sendC2D(testDevice(), fmt.Sprint(next))
 			next++
 		}
 		old := c
-		c = w.connect(testDevice)
+		c = w.connect(testDevice())
 		// The old connection may hold messages that it was sent before: unacknowledged.
 		for {
 			p, err := old.TryRead()
@@ -227,7 +227,7 @@ func TestTakeover(t *testing.T) {
 			got[string(p.Payload)]++
 			c.Send(mqtttest.AppendPuback(nil, p.ID))
 		}
-		w.waiting(testDevice, 0)
+		w.waiting(testDevice(), 0)
 	}
 	c.ExpectQuiet()
 	for i := range next {
@@ -243,9 +243,9 @@ func TestTakeover(t *testing.T) {
 
 func TestDeviceDisabledAndDeleted(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
-	m := w.connect(testModule)
-	if _, err := w.hub.ReplaceIdentity(t.Context(), testDevice, iothub.IdentityRequest{DeviceID: "dev-1", Status: iothub.StatusDisabled}, "*"); err != nil {
+	c := w.connect(testDevice())
+	m := w.connect(testModule())
+	if _, err := w.hub.ReplaceIdentity(t.Context(), testDevice(), iothub.IdentityRequest{DeviceID: "dev-1", Status: iothub.StatusDisabled}, "*"); err != nil {
 		t.Fatal(err)
 	}
 	c.ExpectClose()
@@ -266,7 +266,7 @@ func TestDeviceDisabledAndDeleted(t *testing.T) {
 
 func TestTokenExpires(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice) // its token is valid for an hour
+	c := w.connect(testDevice()) // its token is valid for an hour
 	w.hub.Sweep(time.Now().Add(30 * time.Minute))
 	c.ExpectQuiet()
 	w.hub.Sweep(time.Now().Add(2 * time.Hour))
@@ -277,7 +277,7 @@ func TestTokenExpires(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	w := newWorld(t, Options{})
 	c := w.dial()
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	o.KeepAlive = 1
 	if _, code := c.Connect(o); code != 0 {
 		t.Fatal(code)
@@ -295,7 +295,7 @@ func TestKeepAliveClamp(t *testing.T) {
 	w := newWorld(t, Options{})
 	for _, test := range []struct{ in, want uint16 }{{0, 1178}, {1, 1}, {60, 60}, {1178, 1178}, {1179, 1178}, {65535, 1178}} {
 		c := w.dial()
-		o := w.connectOptions(testDevice)
+		o := w.connectOptions(testDevice())
 		o.KeepAlive = test.in
 		if _, code := c.Connect(o); code != 0 {
 			t.Fatal(code)
@@ -328,7 +328,7 @@ func TestKeepAliveClamp(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	waiting := w.dial()
 	waiting.Send([]byte{0x10}) // a CONNECT that does not go on
 	w.until(func() error {

@@ -14,7 +14,7 @@ import (
 
 func TestTelemetry(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/%24.mid=m1&%24.ct=application%2Fjson&k=v%20w", []byte(`{"t":1}`), 1, 7))
 	if p := c.Expect(mqtttest.Puback); p.ID != 7 || len(p.Payload) != 0 {
 		t.Errorf("PUBACK %+v", p)
@@ -34,7 +34,7 @@ func TestTelemetry(t *testing.T) {
 	}
 	c.ExpectQuiet()
 	got := w.stored("dev-1", 4)
-	if m := got[0]; m.ID != testDevice || string(m.Body) != `{"t":1}` || m.System.MessageID != "m1" || m.System.ContentType != "application/json" ||
+	if m := got[0]; m.ID != testDevice() || string(m.Body) != `{"t":1}` || m.System.MessageID != "m1" || m.System.ContentType != "application/json" ||
 		cmp.Diff(iothub.Properties{{Name: "k", Value: "v w"}}, m.Properties) != "" || m.AuthMethod.Type != "sas" {
 		t.Errorf("first message %+v", m)
 	}
@@ -51,10 +51,10 @@ func TestTelemetry(t *testing.T) {
 
 func TestModuleTelemetry(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testModule)
+	c := w.connect(testModule())
 	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/modules/mod/messages/events/%24.on=out1/", []byte("x"), 1, 1))
 	c.Expect(mqtttest.Puback)
-	if m := w.stored("dev-1", 1)[0]; m.ID != testModule || m.System.OutputName != "out1" {
+	if m := w.stored("dev-1", 1)[0]; m.ID != testModule() || m.System.OutputName != "out1" {
 		t.Errorf("message %+v", m)
 	}
 }
@@ -63,7 +63,7 @@ func TestModuleTelemetry(t *testing.T) {
 // for each, whatever the operations are.
 func TestPubacksInOrder(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	const count = 3000
 	var all []byte
 	for i := range count {
@@ -96,7 +96,7 @@ func TestPubacksInOrder(t *testing.T) {
 
 func TestTelemetrySizes(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", bytes.Repeat([]byte("x"), iothub.MaxTelemetrySize), 1, 1))
 	c.Expect(mqtttest.Puback)
 	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/k=v", bytes.Repeat([]byte("x"), iothub.MaxTelemetrySize-1), 1, 2))
@@ -104,7 +104,7 @@ func TestTelemetrySizes(t *testing.T) {
 	w.logged("level=WARN", "device=dev-1", "code=413001")
 	w.stored("dev-1", 1)
 	// The packet limit cuts before the body is read.
-	c = w.connect(testDevice)
+	c = w.connect(testDevice())
 	c.Send([]byte{0x32, 0xff, 0xff, 0xff, 0x7f})
 	c.ExpectClose()
 }
@@ -133,7 +133,7 @@ func TestPublishRefused(t *testing.T) {
 		{"DUP at QoS 0", mqtttest.AppendPacket(nil, 0x38, []byte{0, 1, 'x'})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := w.connect(testDevice)
+			c := w.connect(testDevice())
 			c.Send(test.packet)
 			c.ExpectClose()
 		})
@@ -150,7 +150,7 @@ func TestWill(t *testing.T) {
 	}
 	t.Run("sent when the connection breaks", func(t *testing.T) {
 		c := w.dial()
-		o := withWill(testDevice)
+		o := withWill(testDevice())
 		o.WillRetain = true
 		if _, code := c.Connect(o); code != 0 {
 			t.Fatalf("CONNACK %d", code)
@@ -164,10 +164,10 @@ func TestWill(t *testing.T) {
 	})
 	t.Run("sent on takeover", func(t *testing.T) {
 		c := w.dial()
-		if _, code := c.Connect(withWill(testDevice)); code != 0 {
+		if _, code := c.Connect(withWill(testDevice())); code != 0 {
 			t.Fatalf("CONNACK %d", code)
 		}
-		w.connect(testDevice)
+		w.connect(testDevice())
 		c.ExpectClose()
 		w.stored("dev-1", 2)
 	})
@@ -195,7 +195,7 @@ func TestWill(t *testing.T) {
 	} {
 		t.Run("refused: "+test.name, func(t *testing.T) {
 			c := w.dial()
-			o := withWill(testDevice)
+			o := withWill(testDevice())
 			test.change(&o)
 			if _, code := c.Connect(o); code != connackNotAuthorized {
 				t.Errorf("CONNACK %d", code)

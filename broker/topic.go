@@ -200,34 +200,40 @@ func parseFilter(id iothub.ID, filter string) (kind filterKind, base string, err
 	return 0, "", iothub.NewError(iothub.CodeInvalidOperation, "subscription to a topic filter that the hub does not have")
 }
 
-// systemKeys pairs the keys of the property bag with the system properties.
-// The order is that of the topic of a cloud-to-device message.
+// systemField returns the system property that a key of the bag stands for, the
+// $ in front encoded or not, or nil.
 // Source: IoT Hub devguide, create and read messages; the SDKs' MQTT transports.
-func systemKey(s *iothub.SystemProperties, key string) *string {
-	switch key {
-	case "$.mid":
+func systemField(s *iothub.SystemProperties, key string) *string {
+	name, ok := strings.CutPrefix(key, "%24.")
+	if !ok {
+		if name, ok = strings.CutPrefix(key, "$."); !ok {
+			return nil
+		}
+	}
+	switch name {
+	case "mid":
 		return &s.MessageID
-	case "$.cid":
+	case "cid":
 		return &s.CorrelationID
-	case "$.uid":
+	case "uid":
 		return &s.UserID
-	case "$.to":
+	case "to":
 		return &s.To
-	case "$.ct":
+	case "ct":
 		return &s.ContentType
-	case "$.ce":
+	case "ce":
 		return &s.ContentEncoding
-	case "$.exp":
+	case "exp":
 		return &s.Expiry
-	case "$.ctime":
+	case "ctime":
 		return &s.CreationTime
-	case "$.schema":
+	case "schema":
 		return &s.Schema
-	case "$.sub":
+	case "sub":
 		return &s.Component
-	case "$.ifid":
+	case "ifid":
 		return &s.InterfaceID
-	case "$.on":
+	case "on":
 		return &s.OutputName
 	}
 	return nil
@@ -250,23 +256,28 @@ func parseBag(bag string, s *iothub.SystemProperties) (iothub.Properties, error)
 			continue
 		}
 		rawKey, rawValue, _ := strings.Cut(item, "=")
-		key, value := unescape(rawKey), unescape(rawValue)
-		if key == "" || !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return nil, iothub.NewError(iothub.CodeArgumentInvalid, "the topic holds a property that cannot be decoded")
+		value := unescape(rawValue)
+		if !utf8.ValidString(value) {
+			return nil, errBadProperty()
 		}
-		if strings.HasPrefix(key, "$.") {
-			if field := systemKey(s, key); field != nil {
-				*field = value
-				continue
-			}
+		if field := systemField(s, rawKey); field != nil {
+			*field = value
+			continue
+		}
+		switch key := unescape(rawKey); {
+		case key == "" || !utf8.ValidString(key):
+			return nil, errBadProperty()
+		case key == "$.cdid", key == "$.cmid":
 			// The connection's identity is the hub's to say.
-			if key == "$.cdid" || key == "$.cmid" {
-				continue
-			}
+		default:
+			properties = setProperty(properties, key, value)
 		}
-		properties = setProperty(properties, key, value)
 	}
 	return properties, nil
+}
+
+func errBadProperty() error {
+	return iothub.NewError(iothub.CodeArgumentInvalid, "the topic holds a property that cannot be decoded")
 }
 
 func setProperty(p iothub.Properties, name, value string) iothub.Properties {

@@ -13,10 +13,9 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
-var (
-	testDevice = iothub.ID{DeviceID: "dev-1"}
-	testModule = iothub.ID{DeviceID: "dev-1", ModuleID: "mod"}
-)
+func testDevice() iothub.ID { return iothub.ID{DeviceID: "dev-1"} }
+
+func testModule() iothub.ID { return iothub.ID{DeviceID: "dev-1", ModuleID: "mod"} }
 
 func TestParsePublishTopic(t *testing.T) {
 	version := func(n int64) *int64 { return &n }
@@ -26,21 +25,21 @@ func TestParsePublishTopic(t *testing.T) {
 		topic string
 		want  deviceTopic
 	}{
-		{"Python, empty bag", testDevice, "devices/dev-1/messages/events/", deviceTopic{}},
-		{"no slash at the end", testDevice, "devices/dev-1/messages/events", deviceTopic{}},
-		{"Python", testDevice, "devices/dev-1/messages/events/%24.mid=1&k=v", deviceTopic{bag: "%24.mid=1&k=v"}},
-		{"slash in front", testDevice, "/devices/dev-1/messages/events/k=v", deviceTopic{bag: "k=v"}},
-		{"question mark", testDevice, "devices/dev-1/messages/events/?k=v", deviceTopic{bag: "?k=v"}},
-		{"C#, slash behind", testDevice, "devices/dev-1/messages/events/$.mid=1&k=v/", deviceTopic{bag: "$.mid=1&k=v/"}},
-		{"module", testModule, "devices/dev-1/modules/mod/messages/events/%24.on=out", deviceTopic{bag: "%24.on=out"}},
+		{"Python, empty bag", testDevice(), "devices/dev-1/messages/events/", deviceTopic{}},
+		{"no slash at the end", testDevice(), "devices/dev-1/messages/events", deviceTopic{}},
+		{"Python", testDevice(), "devices/dev-1/messages/events/%24.mid=1&k=v", deviceTopic{bag: "%24.mid=1&k=v"}},
+		{"slash in front", testDevice(), "/devices/dev-1/messages/events/k=v", deviceTopic{bag: "k=v"}},
+		{"question mark", testDevice(), "devices/dev-1/messages/events/?k=v", deviceTopic{bag: "?k=v"}},
+		{"C#, slash behind", testDevice(), "devices/dev-1/messages/events/$.mid=1&k=v/", deviceTopic{bag: "$.mid=1&k=v/"}},
+		{"module", testModule(), "devices/dev-1/modules/mod/messages/events/%24.on=out", deviceTopic{bag: "%24.on=out"}},
 		{"encoded device ID", iothub.ID{DeviceID: "a+b#c"}, "devices/a%2Bb%23c/messages/events/", deviceTopic{}},
 		{"percent in the device ID", iothub.ID{DeviceID: "50%25"}, "devices/50%25/messages/events/", deviceTopic{}},
-		{"twin get", testDevice, "$iothub/twin/GET/?$rid=1", deviceTopic{kind: topicTwinGet, rid: "1"}},
-		{"twin get, rid with an escape stays", testDevice, "$iothub/twin/GET/?$rid=a%20b", deviceTopic{kind: topicTwinGet, rid: "a%20b"}},
-		{"report", testDevice, "$iothub/twin/PATCH/properties/reported/?$rid=9f", deviceTopic{kind: topicTwinReported, rid: "9f"}},
-		{"Java report", testDevice, "$iothub/twin/PATCH/properties/reported/?$rid=2&$version=7", deviceTopic{kind: topicTwinReported, rid: "2", version: version(7)}},
-		{"method response", testDevice, "$iothub/methods/res/200/?$rid=r-1", deviceTopic{kind: topicMethodResponse, rid: "r-1", status: 200}},
-		{"method response of a module", testModule, "$iothub/methods/res/-3/?$rid=1", deviceTopic{kind: topicMethodResponse, rid: "1", status: -3}},
+		{"twin get", testDevice(), "$iothub/twin/GET/?$rid=1", deviceTopic{kind: topicTwinGet, rid: "1"}},
+		{"twin get, rid with an escape stays", testDevice(), "$iothub/twin/GET/?$rid=a%20b", deviceTopic{kind: topicTwinGet, rid: "a%20b"}},
+		{"report", testDevice(), "$iothub/twin/PATCH/properties/reported/?$rid=9f", deviceTopic{kind: topicTwinReported, rid: "9f"}},
+		{"Java report", testDevice(), "$iothub/twin/PATCH/properties/reported/?$rid=2&$version=7", deviceTopic{kind: topicTwinReported, rid: "2", version: version(7)}},
+		{"method response", testDevice(), "$iothub/methods/res/200/?$rid=r-1", deviceTopic{kind: topicMethodResponse, rid: "r-1", status: 200}},
+		{"method response of a module", testModule(), "$iothub/methods/res/-3/?$rid=1", deviceTopic{kind: topicMethodResponse, rid: "1", status: -3}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,32 +59,32 @@ func TestParsePublishTopicRefuses(t *testing.T) {
 		id    iothub.ID
 		topic string
 	}{
-		{testDevice, ""},
-		{testDevice, "hello"},
-		{testDevice, "devices"},
-		{testDevice, "devices/dev-1"},
-		{testDevice, "devices/dev-1/messages"},
-		{testDevice, "devices/dev-1/messages/eventsx"},
-		{testDevice, "devices/dev-1/messages/devicebound/"},
-		{testDevice, "devices/DEV-1/messages/events/"},
-		{testDevice, "devices/dev-2/messages/events/"},
-		{testDevice, "devices/dev-1/modules/mod/messages/events/"},
-		{testModule, "devices/dev-1/messages/events/"},
-		{testModule, "devices/dev-1/modules/other/messages/events/"},
-		{testModule, "devices/dev-1/modules/mod"},
-		{testDevice, "//devices/dev-1/messages/events/"},
-		{testDevice, "$iothub/twin/GET/"},
-		{testDevice, "$iothub/twin/GET/?"},
-		{testDevice, "$iothub/twin/GET/?rid=1"},
-		{testDevice, "$iothub/twin/GET?$rid=1"},
-		{testDevice, "$iothub/twin/PUT/?$rid=1"},
-		{testDevice, "$iothub/twin/PATCH/properties/desired/?$rid=1"},
-		{testDevice, "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x"},
-		{testDevice, "$iothub/methods/res/abc/?$rid=1"},
-		{testDevice, "$iothub/methods/res/200"},
-		{testDevice, "$iothub/methods/res/99999999999/?$rid=1"},
-		{testDevice, "$iothub/methods/POST/reboot/?$rid=1"},
-		{testDevice, "$SYS/broker/version"},
+		{testDevice(), ""},
+		{testDevice(), "hello"},
+		{testDevice(), "devices"},
+		{testDevice(), "devices/dev-1"},
+		{testDevice(), "devices/dev-1/messages"},
+		{testDevice(), "devices/dev-1/messages/eventsx"},
+		{testDevice(), "devices/dev-1/messages/devicebound/"},
+		{testDevice(), "devices/DEV-1/messages/events/"},
+		{testDevice(), "devices/dev-2/messages/events/"},
+		{testDevice(), "devices/dev-1/modules/mod/messages/events/"},
+		{testModule(), "devices/dev-1/messages/events/"},
+		{testModule(), "devices/dev-1/modules/other/messages/events/"},
+		{testModule(), "devices/dev-1/modules/mod"},
+		{testDevice(), "//devices/dev-1/messages/events/"},
+		{testDevice(), "$iothub/twin/GET/"},
+		{testDevice(), "$iothub/twin/GET/?"},
+		{testDevice(), "$iothub/twin/GET/?rid=1"},
+		{testDevice(), "$iothub/twin/GET?$rid=1"},
+		{testDevice(), "$iothub/twin/PUT/?$rid=1"},
+		{testDevice(), "$iothub/twin/PATCH/properties/desired/?$rid=1"},
+		{testDevice(), "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x"},
+		{testDevice(), "$iothub/methods/res/abc/?$rid=1"},
+		{testDevice(), "$iothub/methods/res/200"},
+		{testDevice(), "$iothub/methods/res/99999999999/?$rid=1"},
+		{testDevice(), "$iothub/methods/POST/reboot/?$rid=1"},
+		{testDevice(), "$SYS/broker/version"},
 	}
 	for _, test := range tests {
 		if got, err := parsePublishTopic(test.id, test.topic); err == nil {
@@ -156,16 +155,16 @@ func TestParseFilter(t *testing.T) {
 		kind   filterKind
 		base   string
 	}{
-		{testDevice, "devices/dev-1/messages/devicebound/#", filterC2D, "devices/dev-1/messages/devicebound/"},
-		{testDevice, "/devices/dev-1/messages/devicebound/#", filterC2D, "/devices/dev-1/messages/devicebound/"},
+		{testDevice(), "devices/dev-1/messages/devicebound/#", filterC2D, "devices/dev-1/messages/devicebound/"},
+		{testDevice(), "/devices/dev-1/messages/devicebound/#", filterC2D, "/devices/dev-1/messages/devicebound/"},
 		{iothub.ID{DeviceID: "a+b"}, "devices/a%2Bb/messages/devicebound/#", filterC2D, "devices/a%2Bb/messages/devicebound/"},
-		{testModule, "devices/dev-1/modules/mod/messages/devicebound/#", filterC2D, "devices/dev-1/modules/mod/messages/devicebound/"},
-		{testModule, "devices/dev-1/modules/mod/#", filterModule, "devices/dev-1/modules/mod/messages/devicebound/"},
-		{testModule, "devices/dev-1/modules/mod/inputs/#", filterInputs, ""},
-		{testDevice, "$iothub/methods/POST/#", filterMethods, ""},
-		{testModule, "/$iothub/methods/POST/#", filterMethods, ""},
-		{testDevice, "$iothub/twin/res/#", filterTwinResponse, ""},
-		{testDevice, "$iothub/twin/PATCH/properties/desired/#", filterDesired, ""},
+		{testModule(), "devices/dev-1/modules/mod/messages/devicebound/#", filterC2D, "devices/dev-1/modules/mod/messages/devicebound/"},
+		{testModule(), "devices/dev-1/modules/mod/#", filterModule, "devices/dev-1/modules/mod/messages/devicebound/"},
+		{testModule(), "devices/dev-1/modules/mod/inputs/#", filterInputs, ""},
+		{testDevice(), "$iothub/methods/POST/#", filterMethods, ""},
+		{testModule(), "/$iothub/methods/POST/#", filterMethods, ""},
+		{testDevice(), "$iothub/twin/res/#", filterTwinResponse, ""},
+		{testDevice(), "$iothub/twin/PATCH/properties/desired/#", filterDesired, ""},
 	}
 	for _, test := range tests {
 		kind, base, err := parseFilter(test.id, test.filter)
@@ -179,7 +178,7 @@ func TestParseFilter(t *testing.T) {
 		"devices/dev-1/modules/mod/messages/devicebound/#", "devices/dev-1/inputs/#",
 		"$iothub/#", "$iothub/twin/#", "$iothub/twin/res/+", "$iothub/methods/POST/reboot", "$SYS/#", "$share/g/devices/dev-1/messages/devicebound/#",
 	} {
-		if kind, _, err := parseFilter(testDevice, filter); err == nil {
+		if kind, _, err := parseFilter(testDevice(), filter); err == nil {
 			t.Errorf("%q accepted as %d", filter, kind)
 		}
 	}
@@ -202,8 +201,18 @@ func TestTopicsToTheDevice(t *testing.T) {
 
 func TestUnescape(t *testing.T) {
 	for _, test := range []struct{ in, want string }{
-		{"", ""}, {"abc", "abc"}, {"%41", "A"}, {"%", "%"}, {"%4", "%4"}, {"%4G", "%4G"}, {"%%41", "%A"}, {"%25%", "%%"},
-		{"a%20b%2Fc", "a b/c"}, {"%2f%2F", "//"}, {"100%", "100%"}, {"%zz%20", "%zz "},
+		{"", ""},
+		{"abc", "abc"},
+		{"%41", "A"},
+		{"%", "%"},
+		{"%4", "%4"},
+		{"%4G", "%4G"},
+		{"%%41", "%A"},
+		{"%25%", "%%"},
+		{"a%20b%2Fc", "a b/c"},
+		{"%2f%2F", "//"},
+		{"100%", "100%"},
+		{"%zz%20", "%zz "},
 	} {
 		if got := unescape(test.in); got != test.want {
 			t.Errorf("unescape(%q) = %q, want %q", test.in, got, test.want)
@@ -219,7 +228,7 @@ func TestC2DTopicRoundTrip(t *testing.T) {
 		return !strings.HasPrefix(s, "$.") && s != ackProperty
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		m := iothub.C2DMessage{ID: testDevice, Ack: rapid.SampledFrom([]iothub.Ack{"", iothub.AckNone, iothub.AckFull}).Draw(t, "ack")}
+		m := iothub.C2DMessage{ID: testDevice(), Ack: rapid.SampledFrom([]iothub.Ack{"", iothub.AckNone, iothub.AckFull}).Draw(t, "ack")}
 		m.System.MessageID = text.Draw(t, "mid")
 		m.System.CorrelationID = text.Draw(t, "cid")
 		m.System.UserID = text.Draw(t, "uid")
@@ -263,7 +272,7 @@ func TestC2DTopicRoundTrip(t *testing.T) {
 }
 
 func TestC2DTopic(t *testing.T) {
-	m := iothub.C2DMessage{ID: testModule, Ack: iothub.AckPositive, ExpiryTime: mustTime(t, "2024-01-02T03:04:05Z")}
+	m := iothub.C2DMessage{ID: testModule(), Ack: iothub.AckPositive, ExpiryTime: mustTime(t, "2024-01-02T03:04:05Z")}
 	m.System.MessageID = "m 1"
 	m.Properties = iothub.Properties{{Name: "a/b", Value: "c=d&e+f"}, {Name: "empty"}, {Name: ackProperty, Value: "positive"}}
 	got := formatC2DTopic("devices/dev-1/modules/mod/messages/devicebound/", &m)
@@ -287,7 +296,7 @@ func FuzzTopics(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, id := range []iothub.ID{testDevice, testModule} {
+		for _, id := range []iothub.ID{testDevice(), testModule()} {
 			if d, err := parsePublishTopic(id, s); err == nil && d.kind == topicTelemetry && !strings.Contains(unescape(s), "devices/dev-1") {
 				t.Errorf("%q taken for telemetry of %s", s, id)
 			}

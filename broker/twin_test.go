@@ -12,7 +12,7 @@ import (
 )
 
 func TestTwin(t *testing.T) {
-	for _, id := range []iothub.ID{testDevice, testModule} {
+	for _, id := range []iothub.ID{testDevice(), testModule()} {
 		for _, qos := range []byte{0, 1} {
 			t.Run(fmt.Sprintf("%s at QoS %d", id, qos), func(t *testing.T) {
 				w := newWorld(t, Options{})
@@ -85,7 +85,7 @@ func TestTwin(t *testing.T) {
 // TestTwinWithoutSubscription: the Python client asks before it subscribes.
 func TestTwinWithoutSubscription(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	c.Send(mqtttest.AppendPublish(nil, "$iothub/twin/GET/?$rid=1", []byte(" "), 1, 1))
 	c.Expect(mqtttest.Puback)
 	c.Subscribe(2, "$iothub/twin/res/#", 1)
@@ -96,7 +96,7 @@ func TestTwinWithoutSubscription(t *testing.T) {
 func TestTwinWithoutAPIVersion(t *testing.T) {
 	w := newWorld(t, Options{})
 	c := w.dial()
-	o := w.connectOptions(testDevice)
+	o := w.connectOptions(testDevice())
 	o.UserName = testHost + "/dev-1"
 	if _, code := c.Connect(o); code != 0 {
 		t.Fatal(code)
@@ -114,10 +114,10 @@ func TestTwinWithoutAPIVersion(t *testing.T) {
 
 func TestDesired(t *testing.T) {
 	w := newWorld(t, Options{})
-	c := w.connect(testDevice)
+	c := w.connect(testDevice())
 	patch := func(n any) {
 		t.Helper()
-		if _, err := w.hub.PatchTwin(t.Context(), testDevice, iothub.TwinPatch{Desired: map[string]any{"n": n}}, ""); err != nil {
+		if _, err := w.hub.PatchTwin(t.Context(), testDevice(), iothub.TwinPatch{Desired: map[string]any{"n": n}}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
