@@ -80,7 +80,8 @@ func startHelp(t *testing.T) string {
 // flagsOf returns the flags of a help text with their environment variables, --help and --version aside.
 func flagsOf(help string) map[string]string {
 	flags := map[string]string{}
-	flagLine := regexp.MustCompile(`^ +(?:-[A-Za-z], +)?--(?:\[no-\])?([a-z0-9-]+)`)
+	// Flags stand at most six columns in; what stands deeper is text that happens to begin with a flag's name.
+	flagLine := regexp.MustCompile(`^ {2,6}(?:-[A-Za-z], +)?--(?:\[no-\])?([a-z0-9-]+)`)
 	variable := regexp.MustCompile(`\$(HUBNERITE_[A-Z0-9_]+)`)
 	current := ""
 	for _, line := range strings.Split(help, "\n") {
@@ -101,7 +102,7 @@ func flagsOf(help string) map[string]string {
 
 func TestFlagsOf(t *testing.T) {
 	help := "Usage: x start [flags]\n\nFlags:\n  -h, --help    Show help.\n\n      --bind=\"127.0.0.1\"    Address, see --other-flag\n" +
-		"                  ($HUBNERITE_BIND).\n  -d, --data=STRING   Folder ($HUBNERITE_DATA).\n      --[no-]fast   Speed.\n"
+		"                  --or-this ($HUBNERITE_BIND).\n  -d, --data=STRING   Folder ($HUBNERITE_DATA).\n      --[no-]fast   Speed.\n"
 	got := flagsOf(help)
 	if len(got) != 3 || got["bind"] != "HUBNERITE_BIND" || got["data"] != "HUBNERITE_DATA" || got["fast"] != "" {
 		t.Errorf("flagsOf = %v", got)
