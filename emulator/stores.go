@@ -2,12 +2,25 @@ package emulator
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 
 	"github.com/hubnerite/hubnerite/store"
+	"github.com/hubnerite/hubnerite/store/bolt"
+	"github.com/hubnerite/hubnerite/store/journal"
 	"github.com/hubnerite/hubnerite/store/memory"
 )
 
-// stores are the three parts that the hub needs, from one or two implementations.
+// What the data directory holds besides the certificates.
+const (
+	databaseFile = "hub.db"
+	telemetryDir = "telemetry"
+)
+
+// ErrDataDirInUse is returned by Start when another process uses the data directory.
+var ErrDataDirInUse = errors.New("another process uses the data directory")
+
+// stores are the three parts that the hub needs.
 type stores struct {
 	records store.Records
 	queues  store.Queues
@@ -20,5 +33,24 @@ func openStores(c Config) (stores, error) {
 		m := memory.New(memory.Options{Now: c.Now})
 		return stores{m.Records(), m.Queues(), m.Log(), m.Close}, nil
 	}
-	return stores{}, errors.New("there is no store for a data directory yet; keep everything in memory")
+	durability := store.Durability(c.Durability)
+	// The database's lock covers the journal and the certificates too.
+	database, err := bolt.Open(filepath.Join(c.DataDir, databaseFile), bolt.Options{Durability: durability, Logger: c.Logger})
+	if err != nil {
+		return stores{}, openError(c.DataDir, err)
+	}
+	log, err := journal.Open(filepath.Join(c.DataDir, telemetryDir), journal.Options{Durability: durability, Now: c.Now, Logger: c.Logger})
+	if err != nil {
+		return stores{}, errors.Join(openError(c.DataDir, err), database.Close())
+	}
+	return stores{database.Records(), database.Queues(), log, func() error {
+		return errors.Join(log.Close(), database.Close())
+	}}, nil
+}
+
+func openError(dir string, err error) error {
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("%w %s", ErrDataDirInUse, dir)
+	}
+	return fmt.Errorf("data directory: %w", err)
 }

@@ -38,10 +38,11 @@ type app struct {
 
 // run parses and executes a command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	unsetEmpty()
 	var c cli
 	exited, code := false, 0
 	parser, err := kong.New(&c, kong.Name("hubnerite"),
-		kong.Description("A local Azure IoT Hub for the unmodified Azure IoT SDKs. Every flag can also be set by the environment variable shown with it."),
+		kong.Description("A local Azure IoT Hub for the unmodified Azure IoT SDKs. \"hubnerite start --help\" lists its settings. Every flag can also be set by the environment variable shown with it."),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(status int) { exited, code = true, status }),
 		kong.Vars{"datadir": defaultDataDir()}, environmentTwins())
@@ -77,6 +78,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// unsetEmpty forgets our variables that are empty, which is how compose files
+// and CI systems leave something out.
+func unsetEmpty() {
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, environmentPrefix) {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // usageError is an error in how a command was called.

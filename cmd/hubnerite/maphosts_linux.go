@@ -34,6 +34,7 @@ func runWithHosts(path string, command, environment []string, address string, na
 	start := func(attributes *syscall.SysProcAttr) (*exec.Cmd, error) {
 		args := append([]string{"run-with-hosts", file, path, "--"}, command...)
 		child := exec.Command("/proc/self/exe", args...) //nolint:gosec // running what the user names is the point
+		child.Args[0] = os.Args[0]
 		child.Env = environment
 		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 		attributes.Pdeathsig = syscall.SIGTERM

@@ -211,6 +211,9 @@ func (s *startCmd) announce(a *app, e *emulator.Emulator, cfg emulator.Config, l
 
 // explainStart adds what to do to errors of the start.
 func explainStart(err error) error {
+	if errors.Is(err, emulator.ErrDataDirInUse) {
+		return fmt.Errorf("%w\nIs another emulator running? Stop it, or use another directory with --data or none with --in-memory", err)
+	}
 	var listen *emulator.ListenError
 	if !errors.As(err, &listen) {
 		return err
