@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"hash/maphash"
+	"time"
 
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
@@ -76,6 +77,7 @@ func (s *Server) connect(c *conn, p connectPacket) (keepAlive uint16, refusal *c
 	if keepAlive == 0 || keepAlive > maxKeepAlive {
 		keepAlive = maxKeepAlive
 	}
+	c.idleTimeout = time.Duration(keepAlive) * time.Second * 3 / 2
 	return keepAlive, nil
 }
 
@@ -123,11 +125,11 @@ func (s *Server) attach(ctx context.Context, ss *session, grant iothub.Grant, mo
 	lock := &s.connecting[maphash.Comparable(s.seed, ss.key)%uint64(len(s.connecting))]
 	lock.Lock()
 	defer lock.Unlock()
-	// The older session ends wholly before its stored state is read. Its will,
-	// which takeover sets off, needs its connection.
+	// The older session stops before its stored state is read. Its will, which
+	// takeover sets off, needs its connection, which Connect then ends.
 	if old := s.live(ss.key); old != nil {
 		old.abort(iothub.NewError(iothub.CodeConnectionForcefullyClosedOnNewConnection, "a newer connection of the same identity took over"))
-		old.finish()
+		old.quiesce()
 	}
 	link, err := ss.key.hub.Connect(ctx, ss.key.id, hub.ConnectionOptions{
 		Grant: grant, Protocol: ss.conn.protocol, RemoteAddr: ss.conn.RemoteAddr().String(), ModelID: modelID,

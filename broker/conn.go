@@ -46,6 +46,9 @@ type conn struct {
 	writeTimeout time.Duration
 	// session is set by the CONNECT, on the reader's goroutine.
 	session *session
+	// idleTimeout is how long the client may be silent: one and a half times its
+	// keep-alive (MQTT 3.1.1 3.1.2.10). It is 0 until CONNECT is accepted.
+	idleTimeout time.Duration
 	// readDeadline is the one last set, on the reader's goroutine.
 	readDeadline time.Time
 
@@ -283,10 +286,15 @@ func (c *conn) Close() error {
 	return err
 }
 
-// SetDeadline sets the deadline for reading, which is what the MQTT library
-// knows about: keep-alive. It keeps the one there is when the change is small.
-func (c *conn) SetDeadline(t time.Time) error {
-	if d := t.Sub(c.readDeadline); d >= 0 && d < 100*time.Millisecond {
+// SetDeadline is the MQTT library's way to mind keep-alive, once per packet. It
+// rounds to whole seconds, so the time that counts is idleTimeout. A deadline
+// that would hardly move stays.
+func (c *conn) SetDeadline(time.Time) error {
+	if c.idleTimeout == 0 {
+		return nil
+	}
+	t := time.Now().Add(c.idleTimeout)
+	if d := t.Sub(c.readDeadline); d >= 0 && d < 50*time.Millisecond {
 		return nil
 	}
 	c.mu.Lock()

@@ -78,6 +78,14 @@ func TestMethodNeedsSubscriber(t *testing.T) {
 	if r := <-result; iothub.ErrorCode(r.err) != iothub.CodeDeviceConnectionClosedRemotely {
 		t.Errorf("result %+v", r)
 	}
+	// So does one whose connection is taken over.
+	c = w.connect(testDevice())
+	result = invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})
+	c.Expect(mqtttest.Publish)
+	w.connect(testDevice())
+	if r := <-result; iothub.ErrorCode(r.err) != iothub.CodeConnectionForcefullyClosedOnNewConnection {
+		t.Errorf("result %+v", r)
+	}
 	// The session keeps the subscription.
 	c = w.connect(testDevice())
 	result = invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})

@@ -212,19 +212,26 @@ func (s *Server) remember(ss *session) bool {
 	return true
 }
 
-// forget is the end of a session; unacknowledged is for the next one.
-func (s *Server) forget(ss *session, unacknowledged map[uint64]uint16) {
+// forget removes a session that has ended.
+func (s *Server) forget(ss *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[ss.key] == ss {
 		delete(s.sessions, ss.key)
 	}
-	if len(unacknowledged) > 0 {
-		s.unacknowledged[ss.key] = unacknowledged
-	}
 }
 
-// takeUnacknowledged returns what forget was given, once.
+// keepUnacknowledged keeps what a pump left for the next connection.
+func (s *Server) keepUnacknowledged(key sessionKey, left map[uint64]uint16) {
+	if len(left) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unacknowledged[key] = left
+}
+
+// takeUnacknowledged returns what keepUnacknowledged was given, once.
 func (s *Server) takeUnacknowledged(key sessionKey) map[uint64]uint16 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

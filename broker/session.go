@@ -47,6 +47,8 @@ type session struct {
 	will atomic.Pointer[will]
 	over atomic.Bool
 	once sync.Once
+	// twinResponses says that the client takes twin answers.
+	twinResponses atomic.Bool
 
 	mu sync.Mutex
 	// subscriptions are the granted filters, as spelled by the client, and
@@ -92,22 +94,26 @@ func (s *session) abort(cause error) {
 // Disconnect implements hub.Client.
 func (s *session) Disconnect(reason *iothub.Error) { s.abort(reason) }
 
-// finish takes the session down: nothing that it started runs afterwards, the
-// will is sent unless the client said DISCONNECT, and the identity is free. Who
-// comes second waits for the first.
-func (s *session) finish() {
+// quiesce stops what the session does on its own: operations, deliveries, and,
+// unless the client said DISCONNECT, it sends the will. The identity stays
+// attached to the hub. Who comes second waits for the first.
+func (s *session) quiesce() {
 	s.once.Do(func() {
 		s.over.Store(true)
 		s.cancel()
 		s.ops.stop()
-		sent := s.c2d.stop()
-		s.sendWill()
-		s.link.Close()
-		if !s.persistent {
-			sent = nil
+		if sent := s.c2d.stop(); s.persistent {
+			s.server.keepUnacknowledged(s.key, sent)
 		}
-		s.server.forget(s, sent)
+		s.sendWill()
 	})
+}
+
+// finish takes the session down.
+func (s *session) finish() {
+	s.quiesce()
+	s.link.Close()
+	s.server.forget(s)
 }
 
 // publish is a PUBLISH from the client.

@@ -76,7 +76,7 @@ func (s *session) changeSubscriptions(next map[string]byte, answer []byte) {
 
 // apply tells the hub what the client now takes.
 func (s *session) apply(subscriptions map[string]byte) {
-	var methods, desired, c2d bool
+	var methods, desired, c2d, twin bool
 	var base string
 	var qos byte
 	for filter, granted := range subscriptions {
@@ -97,23 +97,15 @@ func (s *session) apply(subscriptions map[string]byte) {
 				base, qos = b, granted
 			}
 			c2d = true
-		case filterTwinResponse, filterInputs:
+		case filterTwinResponse:
+			twin = true
+		case filterInputs:
+			// Inputs are routed by an edge hub, not by the cloud.
 		}
 	}
+	s.twinResponses.Store(twin)
 	s.link.EnableMethods(methods)
 	s.link.EnableDesired(desired)
 	s.c2d.configure(base, qos)
 	s.link.EnableC2D(c2d)
-}
-
-// takesTwinResponses reports whether the client subscribed to them.
-func (s *session) takesTwinResponses() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for filter := range s.subscriptions {
-		if kind, _, err := parseFilter(s.key.id, filter); err == nil && kind == filterTwinResponse {
-			return true
-		}
-	}
-	return false
 }

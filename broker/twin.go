@@ -54,7 +54,7 @@ func (s *session) answerTwinError(t deviceTopic, err error) {
 // before they subscribe.
 func (s *session) answerTwin(status int, rid string, version int64, body []byte) {
 	topic := formatTwinResponseTopic(status, rid, version)
-	if !s.takesTwinResponses() || len(topic) > maxTopic {
+	if !s.twinResponses.Load() || len(topic) > maxTopic {
 		s.log.Debug("twin answer without a subscriber dropped", "rid", rid)
 		return
 	}
