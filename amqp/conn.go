@@ -47,7 +47,6 @@ type Conn struct {
 	room      sync.Cond // the reader waits for room, on mu
 	state     connState
 	reason    error // why the connection ends; the first one counts
-	peerDone  bool  // the peer's close arrived
 	out       []byte
 	wake      chan struct{} // one token: there is something to write
 	dead      chan struct{} // closed when writing is over

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -20,7 +21,7 @@ func FuzzConn(f *testing.F) {
 	more := [][]byte{
 		amqpFrame(0, 3, cAttach, nil, "in", 6, true, ubyte(0), ubyte(1), source("b"), target("b")),
 		amqpFrame(0, 3, cFlow, nil, 1, 100, 0, 100, 6, 0, 10, nil, true, true),
-		amqpFrame(0, 3, cDisposition, nil, true, 0, 4000000000, false, accepted),
+		amqpFrame(0, 3, cDisposition, nil, true, 0, 4000000000, false, accepted()),
 		amqpFrame(0, 3, cDisposition, nil, true, 0, nil, true, described{ulong(0x26), []any{}}),
 		amqpFrame(0, 3, cTransfer, []byte("y"), 5, 1, []byte("u"), 0, true, true),
 		amqpFrame(0, 3, cTransfer, []byte("z"), 5, nil, nil, nil, nil, false, nil, nil, nil, true),
@@ -57,11 +58,11 @@ func FuzzConn(f *testing.F) {
 			}
 			_, _ = ours.Write(input)
 			start := time.Now()
-			<-ended // at the latest when it has been silent for twice the idle time-out
+			err := <-ended // at the latest when it has been silent for twice the idle time-out
 			if d := time.Since(start); d > 3*time.Minute {
-				t.Errorf("ended after %v", d)
+				t.Errorf("ended after %v: %v", d, err)
 			}
-			if err := <-read; err != io.EOF && err != io.ErrClosedPipe && err != io.ErrUnexpectedEOF {
+			if err := <-read; !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("the server wrote: %v", err)
 			}
 			_ = ours.Close()

@@ -196,7 +196,7 @@ func TestClientRejectedWithError(t *testing.T) {
 			if err := d.Reject(&Error{Condition: wire.ErrNotFound, Description: "no such thing"}); err != nil {
 				t.Error(err)
 			}
-			if err := d.Accept(); err != ErrSettled {
+			if err := d.Accept(); !errors.Is(err, ErrSettled) {
 				t.Errorf("second settlement: %v", err)
 			}
 		}()

@@ -93,14 +93,14 @@ var errUnknownDirection = errors.New("amqp: handler accepted the link without th
 // onAttach asks the handler for a link and answers.
 func (s *Session) onAttach(p *wire.Attach) {
 	c := s.conn
-	l := &link{session: s, frame: p}
 	name := linkName{p.Name, p.Role}
 	ask := &Attach{Frame: p, Session: s}
+	var l *link
 	if p.Role == wire.RoleReceiver {
-		ask.Sender = newSender(l)
+		ask.Sender = newSender(s, p)
 		l = &ask.Sender.link
 	} else {
-		ask.Receiver = newReceiver(l)
+		ask.Receiver = newReceiver(s, p)
 		l = &ask.Receiver.link
 	}
 

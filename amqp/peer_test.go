@@ -126,16 +126,19 @@ func readFrame(r io.Reader) (f frame, err error) {
 	f.code = body[2]
 	list, rest := parse(body[3:])
 	f.fields, f.payload = list.([]any), rest
-	if want, ok := fieldCount[f.code]; ok && len(f.fields) != want {
+	if want, ok := fieldCount(f.code); ok && len(f.fields) != want {
 		return f, fmt.Errorf("performative %#x with %d fields, not %d", f.code, len(f.fields), want)
 	}
 	return f, nil
 }
 
 // fieldCount is the full number of fields of each performative.
-var fieldCount = map[byte]int{
-	cOpen: 10, cBegin: 8, cAttach: 14, cFlow: 11, cTransfer: 11, cDisposition: 6, cDetach: 3, cEnd: 1, cClose: 1,
-	0x40: 1, 0x41: 3, 0x44: 2,
+func fieldCount(code byte) (n int, ok bool) {
+	n, ok = map[byte]int{
+		cOpen: 10, cBegin: 8, cAttach: 14, cFlow: 11, cTransfer: 11, cDisposition: 6, cDetach: 3, cEnd: 1, cClose: 1,
+		0x40: 1, 0x41: 3, 0x44: 2,
+	}[code]
+	return n, ok
 }
 
 // parse decodes one value. It panics on what it does not know.
@@ -435,4 +438,5 @@ func (p *peer) transfer(handle int, id any, more bool, payload string) {
 	p.write(amqpFrame(0, 0, cTransfer, []byte(payload), handle, id, tag, format, false, more))
 }
 
-var accepted = described{ulong(0x24), []any{}}
+// accepted is the outcome.
+func accepted() any { return described{ulong(0x24), []any{}} }

@@ -3,6 +3,7 @@ package amqp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -169,7 +170,7 @@ func startServer(t testing.TB, cfg Config) (address string, s *Server) {
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
-		if err := <-done; err != ErrServerClosed {
+		if err := <-done; !errors.Is(err, ErrServerClosed) {
 			t.Errorf("serve: %v", err)
 		}
 	})

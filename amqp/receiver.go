@@ -21,9 +21,9 @@ type Receiver struct {
 	skip          bool // the rest of the current delivery is thrown away: it is too large
 }
 
-func newReceiver(l *link) *Receiver {
-	r := &Receiver{}
-	r.link.session, r.link.frame, r.link.receiver = l.session, l.frame, r
+func newReceiver(s *Session, frame *wire.Attach) *Receiver {
+	r := &Receiver{link: link{session: s, frame: frame}}
+	r.receiver = r
 	return r
 }
 

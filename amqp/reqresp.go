@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/hubnerite/hubnerite/amqp/wire"
@@ -153,16 +154,14 @@ func (l *replyLink) pumpLocked() error {
 			_ = q.request.Accept()
 			q.request = nil
 		}
-		switch err := l.sender.TrySend(q.m); err {
-		case nil:
-			l.queue[0] = queuedReply{}
-			l.queue = l.queue[1:]
-		case ErrWouldBlock:
+		if err := l.sender.TrySend(q.m); errors.Is(err, ErrWouldBlock) {
 			return nil
-		default:
+		} else if err != nil {
 			l.queue = nil
 			return err
 		}
+		l.queue[0] = queuedReply{}
+		l.queue = l.queue[1:]
 	}
 	l.queue = nil
 	return nil

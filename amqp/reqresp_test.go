@@ -53,10 +53,10 @@ func TestRequestAndReply(t *testing.T) {
 			p.same(nil, r.Reply(answer(t, r)))
 		}
 		var last uint32
-		for last < 3 { // accepted, in one range or more
+		for last < 3 { // accepted(), in one range or more
 			f := p.expect(cDisposition).fields
 			p.same(true, f[3])
-			p.same(accepted, f[4])
+			p.same(accepted(), f[4])
 			if last = f[1].(uint32); f[2] != nil {
 				last = f[2].(uint32)
 			}
@@ -73,7 +73,7 @@ func TestRequestAndReply(t *testing.T) {
 			p.same("re: x", string(data.(described).value.([]byte)))
 		}
 		for i := range ids {
-			p.send(0, cDisposition, true, i, nil, false, accepted)
+			p.send(0, cDisposition, true, i, nil, false, accepted())
 			p.same([]any{false, uint32(i), nil, true}, p.expect(cDisposition).fields[:4])
 		}
 		// With credit, the disposition is still first.
@@ -95,7 +95,7 @@ func TestRequestAndReply(t *testing.T) {
 		p.transfer(0, 7, false, section([]any{"7"}, "z"))
 		synctest.Wait()
 		p.same(ErrLinkClosed, requests[6].Reply(answer(t, requests[6])))
-		p.same(accepted, p.expect(cDisposition).fields[4])
+		p.same(accepted(), p.expect(cDisposition).fields[4])
 	})
 }
 

@@ -63,9 +63,9 @@ type Message struct {
 	Value any
 }
 
-func newSender(l *link) *Sender {
-	s := &Sender{}
-	s.link.session, s.link.frame, s.link.sender = l.session, l.frame, s
+func newSender(session *Session, frame *wire.Attach) *Sender {
+	s := &Sender{link: link{session: session, frame: frame}}
+	s.sender = s
 	return s
 }
 

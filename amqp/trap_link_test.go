@@ -23,8 +23,10 @@ func TestAttachAnswers(t *testing.T) {
 		p.open(nil, nil, 100)
 		// Keys as symbols and as strings: both come back as they were.
 		props := amqpMap{sym("a"), "x", "b", uint32(7)}
-		src := described{ulong(0x28), []any{"from", uint32(1), nil, nil, nil, nil, nil,
-			amqpMap{sym("f"), described{sym("apache.org:selector-filter:string"), "a > 'b'"}}}}
+		src := described{ulong(0x28), []any{
+			"from", uint32(1), nil, nil, nil, nil, nil,
+			amqpMap{sym("f"), described{sym("apache.org:selector-filter:string"), "a > 'b'"}},
+		}}
 		p.send(0, cAttach, "l", 40, true, ubyte(0), ubyte(1), src, target("to"), nil, nil, nil, ulong(1000), nil, nil, props)
 		f := p.expect(cAttach).fields
 		p.same("l", f[0])
@@ -177,7 +179,7 @@ func TestLinkNames(t *testing.T) {
 		p.send(0, cClose, nil)
 		p.expect(cClose)
 		p.expectEnd()
-		<-p.ended
+		t.Log(<-p.ended)
 		p.same("n: amqp:link:stolen n: x:y n: ok n: ok session: ok n: ok session: ok conn: ok", strings.Join(node.log, " "))
 	})
 }

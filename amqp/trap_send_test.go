@@ -16,7 +16,7 @@ type giver struct {
 	*queueNode
 	link      *Sender
 	links     []*Sender
-	ready     int
+	turns     int
 	onReady   func(s *Sender)
 	outcomes  []wire.DeliveryState
 	sent      []*Sent
@@ -35,21 +35,21 @@ func (g *giver) Attach(a *Attach) (*Acceptance, error) {
 type giverSource struct{ *giver }
 
 func (g giverSource) Ready(s *Sender) {
-	g.giver.ready++
+	g.turns++
 	if g.onReady != nil {
 		g.onReady(s)
 	}
 }
 
 func (g giverSource) Outcome(d *Sent, state wire.DeliveryState) {
-	g.giver.outcomes = append(g.giver.outcomes, state)
-	g.giver.sent = append(g.giver.sent, d)
+	g.outcomes = append(g.outcomes, state)
+	g.sent = append(g.sent, d)
 	if g.onOutcome != nil {
 		g.onOutcome(d)
 	}
 }
 
-func (g giverSource) Closed(_ *Sender, unsettled []*Sent, _ error) { g.giver.unsettled = unsettled }
+func (g giverSource) Closed(_ *Sender, unsettled []*Sent, _ error) { g.unsettled = unsettled }
 
 func message(s string) Message { return Message{Payload: [][]byte{[]byte(s)}} }
 
@@ -66,10 +66,10 @@ func TestSendNeedsCredit(t *testing.T) {
 	scripted(t, Config{Handler: g}, func(t *testing.T, p *peer) {
 		p.start(nil, 100, 2)
 		p.same(ErrWouldBlock, g.link.TrySend(message("x")))
-		p.same(0, g.ready)
+		p.same(0, g.turns)
 		p.credit(0, 1, 100, 0, 2, false, false)
 		synctest.Wait()
-		p.same(1, g.ready)
+		p.same(1, g.turns)
 		p.same(nil, g.link.TrySend(Message{Payload: [][]byte{[]byte("a"), nil, []byte("b")}, Tag: []byte("0123456789abcdef"), Format: 7}))
 		f := p.expect(cTransfer)
 		p.same([]any{uint32(0), uint32(0), []byte("0123456789abcdef"), uint32(7), false, false, nil, nil, false, false, false}, f.fields)
@@ -83,11 +83,11 @@ func TestSendNeedsCredit(t *testing.T) {
 		// The same flow again changes nothing: the client had not seen the two messages.
 		p.credit(0, 1, 100, 0, 2, false, false)
 		synctest.Wait()
-		p.same(1, g.ready)
+		p.same(1, g.turns)
 		p.same(uint32(0), g.link.Credit())
 		p.credit(0, 3, 100, 1, 4, false, false)
 		synctest.Wait()
-		p.same(2, g.ready)
+		p.same(2, g.turns)
 		p.same(uint32(3), g.link.Credit())
 		p.credit(0, 3, 100, 2, 0, false, false) // taken back
 		synctest.Wait()
@@ -154,7 +154,7 @@ func TestTinyWindowAndFrames(t *testing.T) {
 			}
 		}
 		p.same(body, got.String())
-		p.same(1, g.ready)
+		p.same(1, g.turns)
 		g.onReady = func(s *Sender) { _ = s.TrySend(message("next")) }
 		credit(1, 1)
 		p.same("next", string(p.expect(cTransfer).payload))
@@ -258,21 +258,21 @@ func TestOutcomeRanges(t *testing.T) {
 			return g.outcomes
 		}
 		a, r := wire.DeliveryState(wire.Accepted{}), wire.DeliveryState(wire.Released{})
-		p.same([]wire.DeliveryState{a, a, a}, tell(4294967294, 0, true, accepted)) // wraps
-		p.same([]wire.DeliveryState{a}, tell(4294967293, nil, true, accepted))
-		p.same(0, len(tell(4294967293, 0, true, accepted)))                           // known no more
-		p.same(0, len(tell(500, 4000000, true, accepted)))                            // never known
-		p.same(0, len(tell(3, 1, true, accepted)))                                    // no range
+		p.same([]wire.DeliveryState{a, a, a}, tell(4294967294, 0, true, accepted())) // wraps
+		p.same([]wire.DeliveryState{a}, tell(4294967293, nil, true, accepted()))
+		p.same(0, len(tell(4294967293, 0, true, accepted())))                         // known no more
+		p.same(0, len(tell(500, 4000000, true, accepted())))                          // never known
+		p.same(0, len(tell(3, 1, true, accepted())))                                  // no range
 		p.same(0, len(tell(1, 1, false, nil)))                                        // says nothing
 		p.same(0, len(tell(1, 1, false, described{ulong(0x23), []any{0, ulong(0)}}))) // received is no outcome
 		p.same([]wire.DeliveryState{r}, tell(1, 1, true, nil))                        // settled without saying how
-		p.same([]wire.DeliveryState{a, a, a}, tell(0, 2000000000, true, accepted))
+		p.same([]wire.DeliveryState{a, a, a}, tell(0, 2000000000, true, accepted()))
 		for i, d := range g.sent[:3] {
 			p.same(nil, d.Settle(nil))
 			p.same(byte(i+1), d.Tag[3])
 		}
-		p.expectNothing()                                    // the client had settled
-		p.send(0, cDisposition, false, 0, 5, true, accepted) // a sender's disposition concerns nobody here
+		p.expectNothing()                                      // the client had settled
+		p.send(0, cDisposition, false, 0, 5, true, accepted()) // a sender's disposition concerns nobody here
 		p.expectNothing()
 	})
 }
@@ -288,7 +288,7 @@ func TestTwoPhaseSettlement(t *testing.T) {
 		synctest.Wait()
 		modified := described{ulong(0x27), []any{true, false, nil}}
 		rejected := described{ulong(0x25), []any{described{ulong(0x1d), []any{sym("x:y"), "d", nil}}}}
-		for i, state := range []any{accepted, described{ulong(0x26), []any{}}, modified, rejected} {
+		for i, state := range []any{accepted(), described{ulong(0x26), []any{}}, modified, rejected} {
 			p.same(nil, g.link.TrySend(message("x")))
 			p.expect(cTransfer)
 			p.send(0, cDisposition, true, i, nil, false, state)
@@ -309,7 +309,7 @@ func TestTwoPhaseSettlement(t *testing.T) {
 		// The handler found that it is too late.
 		p.same(nil, g.link.TrySend(message("x")))
 		p.expect(cTransfer)
-		p.send(0, cDisposition, true, 4, nil, false, accepted)
+		p.send(0, cDisposition, true, 4, nil, false, accepted())
 		synctest.Wait()
 		p.same(nil, g.sent[4].Settle(wire.Rejected{Error: newError("x:lock-lost", "")}))
 		p.same("x:lock-lost", p.condition(p.expect(cDisposition).fields[4].(described).value.([]any)[0]))
@@ -329,8 +329,8 @@ func TestUnsettledComeBack(t *testing.T) {
 					p.same(nil, g.link.TrySend(Message{Value: i}))
 					p.expect(cTransfer)
 				}
-				p.send(0, cDisposition, true, 1, nil, true, accepted)
-				p.send(0, cDisposition, true, 2, nil, false, accepted) // has an outcome, too
+				p.send(0, cDisposition, true, 1, nil, true, accepted())
+				p.send(0, cDisposition, true, 2, nil, false, accepted()) // has an outcome, too
 				waiting := make(chan error, 1)
 				go func() { waiting <- g.link.Send(context.Background(), message("x")) }()
 				synctest.Wait()
