@@ -106,7 +106,7 @@ func (q *MessagesQuery) query() hub.TelemetryQuery {
 func (s *server) messages(list []iothub.Telemetry, err error) (*messagesOutput, error) {
 	if err != nil {
 		var e *iothub.Error
-		if errors.As(err, &e) && e.Code.HTTPStatus() < http.StatusInternalServerError {
+		if errors.As(err, &e) && e.Code.HTTPStatus() != http.StatusInternalServerError {
 			return nil, huma.NewError(e.Code.HTTPStatus(), e.Message)
 		}
 		if !errors.Is(err, context.Canceled) {

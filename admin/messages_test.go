@@ -217,3 +217,24 @@ func TestWaitingCallerLeaves(t *testing.T) {
 		}
 	})
 }
+
+// A hub that closes ends every wait, and that is no fault.
+func TestWaitEndsWithTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		answers := make(chan *httptest.ResponseRecorder, 1)
+		go func() { answers <- w.get("/messages/wait?timeout=5m") }()
+		synctest.Wait()
+		start := time.Now()
+		if err := w.hub.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range []*httptest.ResponseRecorder{<-answers, w.get("/messages")} {
+			var problem huma.ErrorModel
+			w.decode(rec, http.StatusServiceUnavailable, &problem)
+		}
+		if took := time.Since(start); took != 0 || w.logs.Len() != 0 {
+			t.Errorf("took %v; log %s", took, w.logs)
+		}
+	})
+}

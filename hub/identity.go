@@ -75,6 +75,20 @@ func (h *Hub) GetIdentity(ctx context.Context, id iothub.ID) (Identity, error) {
 	return h.withState(ctx, identity)
 }
 
+// registered returns the identity that a call to a device or module is for, or
+// DeviceNotFound or ModuleNotFound. Only the operations on module identities
+// themselves, which use registry.Get, answer 401 when the device is missing or disabled.
+func (h *Hub) registered(ctx context.Context, id iothub.ID) (iothub.Identity, error) {
+	identity, _, err := h.o.Registry.Twin(ctx, id)
+	if id.IsModule() && iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
+		if _, _, err := h.o.Registry.Twin(ctx, id.Device()); err != nil {
+			return iothub.Identity{}, err
+		}
+		return iothub.Identity{}, iothub.NewError(iothub.CodeModuleNotFound, "Module %s of device %s is not registered.", id.ModuleID, id.DeviceID)
+	}
+	return identity, err
+}
+
 // DeleteIdentity removes and disconnects an identity and its modules, and
 // discards its waiting messages and unsent feedback. See registry.Delete.
 func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) error {

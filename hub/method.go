@@ -47,7 +47,7 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 	if err := req.Validate(); err != nil {
 		return iothub.MethodResponse{}, err
 	}
-	if _, err := h.o.Registry.Get(ctx, id); err != nil {
+	if _, err := h.registered(ctx, id); err != nil {
 		return iothub.MethodResponse{}, err
 	}
 	req.RequestID = uuid.NewString()

@@ -86,6 +86,7 @@ func TestRefusedMethods(t *testing.T) {
 	}
 	w.do("POST", "/twins/none/methods", `{"methodName":"m"}`).refused(nested, iothub.CodeDeviceNotFound)
 	w.do("POST", "/twins/d/modules/none/methods", `{"methodName":"m"}`).refused(nested, iothub.CodeModuleNotFound)
+	w.do("POST", "/twins/none/modules/m/methods", `{"methodName":"m"}`).refused(nested, iothub.CodeDeviceNotFound)
 }
 
 func TestMethodOfOfflineDevice(t *testing.T) {
@@ -169,6 +170,26 @@ func TestMethodCallerLeaves(t *testing.T) {
 		leave()
 		if code := <-done; code != 499 || time.Since(start) != 0 {
 			t.Errorf("status %d after %v", code, time.Since(start))
+		}
+	})
+}
+
+// A hub that closes ends the calls in progress.
+func TestMethodEndsWithTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := iothub.ID{DeviceID: "d"}
+		w.create(id)
+		w.connect(id, nil)
+		answers := make(chan answer, 1)
+		go func() { answers <- w.do("POST", "/twins/d/methods", `{"methodName":"m"}`) }()
+		synctest.Wait()
+		start := time.Now()
+		if err := w.hub.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if a := <-answers; a.status < 400 || a.status == 500 || time.Since(start) != 0 {
+			t.Errorf("%d %s after %v", a.status, a.body, time.Since(start))
 		}
 	})
 }

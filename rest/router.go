@@ -30,12 +30,13 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Times for the server that carries the handler. The answer to a direct method
-// may take MaxMethodTimeout to begin, so WriteTimeout is longer than that.
+// Times for the server that carries the handler. A direct method may take
+// MaxMethodTimeout for the device to connect and again for its answer, so
+// WriteTimeout is longer than both.
 const (
 	ReadHeaderTimeout = 10 * time.Second
 	ReadTimeout       = time.Minute
-	WriteTimeout      = iothub.MaxMethodTimeout + 30*time.Second
+	WriteTimeout      = 2*iothub.MaxMethodTimeout + 30*time.Second
 	IdleTimeout       = 2 * time.Minute
 	// MaxHeaderBytes bounds the request line and headers; a path with two
 	// identities of 128 escaped characters takes less than 1 KiB.

@@ -29,7 +29,7 @@ func twinOperations() []operation {
 func (c *call) getTwin() error {
 	t, err := c.hub.GetTwin(c.r.Context(), c.id)
 	if err != nil {
-		return twinError(err)
+		return err
 	}
 	return c.replyTwin(t)
 }
@@ -46,7 +46,7 @@ func (c *call) writeTwin(write func(context.Context, iothub.ID, iothub.TwinPatch
 	}
 	t, err := write(c.r.Context(), c.id, patch, c.ifMatch())
 	if err != nil {
-		return twinError(err)
+		return err
 	}
 	return c.replyTwin(t)
 }
@@ -57,15 +57,4 @@ func (c *call) replyTwin(t hub.Twin) error {
 		return err
 	}
 	return c.reply(t.Twin.ETagText(), body)
-}
-
-// twinError turns ModuleNotFound into DeviceNotFound: twins answer that for a
-// missing module, too, as observed on a real hub.
-func twinError(err error) error {
-	if iothub.ErrorCode(err) == iothub.CodeModuleNotFound {
-		e := *iothub.AsError(err)
-		e.Code = iothub.CodeDeviceNotFound
-		return &e
-	}
-	return err
 }
