@@ -47,9 +47,12 @@ func (s *server) writeError(w http.ResponseWriter, r *http.Request, form envelop
 	)
 	switch {
 	case errors.As(err, &e):
-		if e.Code.HTTPStatus() == http.StatusInternalServerError {
+		switch e.Code.HTTPStatus() {
+		case http.StatusInternalServerError:
 			log.Error("request failed", "code", int(e.Code), "err", err)
-		} else {
+		case http.StatusNotImplemented:
+			log.Warn("request refused", "code", int(e.Code), "err", err)
+		default:
 			log.Info("request refused", "code", int(e.Code), "err", err)
 		}
 	case errors.As(err, &large):
