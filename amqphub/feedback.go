@@ -115,7 +115,7 @@ func (f *feedbackSource) pump() {
 			return
 		}
 		if err := f.send(d); err != nil {
-			f.settle(d.LockToken, false)
+			_ = f.settle(d.LockToken, false) // a lock that ended gave the message back by itself
 			if !errors.Is(err, amqp.ErrWouldBlock) {
 				f.peer.log.Debug("feedback not sent", "err", err)
 			}

@@ -20,11 +20,16 @@ func TestAckWantsFeedback(t *testing.T) {
 		outcome Outcome
 		want    bool
 	}{
-		{AckNone, OutcomeSuccess, false}, {AckNone, OutcomeExpired, false},
-		{AckPositive, OutcomeSuccess, true}, {AckPositive, OutcomeExpired, false},
-		{AckNegative, OutcomeSuccess, false}, {AckNegative, OutcomeRejected, true},
-		{AckNegative, OutcomePurged, true}, {AckNegative, OutcomeDeliveryCountExceeded, true},
-		{AckFull, OutcomeSuccess, true}, {AckFull, OutcomeExpired, true},
+		{AckNone, OutcomeSuccess, false},
+		{AckNone, OutcomeExpired, false},
+		{AckPositive, OutcomeSuccess, true},
+		{AckPositive, OutcomeExpired, false},
+		{AckNegative, OutcomeSuccess, false},
+		{AckNegative, OutcomeRejected, true},
+		{AckNegative, OutcomePurged, true},
+		{AckNegative, OutcomeDeliveryCountExceeded, true},
+		{AckFull, OutcomeSuccess, true},
+		{AckFull, OutcomeExpired, true},
 	} {
 		if got := c.ack.WantsFeedback(c.outcome); got != c.want {
 			t.Errorf("%s, %s: %v", c.ack, c.outcome, got)
@@ -84,8 +89,10 @@ func TestFormatTime(t *testing.T) {
 }
 
 func TestIdentityJSON(t *testing.T) {
-	i := Identity{ID: ID{DeviceID: "d"}, GenerationID: "1", ETag: "MQ==", Status: StatusEnabled,
-		Authentication: Authentication{Type: AuthCertificateAuthority}}
+	i := Identity{
+		ID: ID{DeviceID: "d"}, GenerationID: "1", ETag: "MQ==", Status: StatusEnabled,
+		Authentication: Authentication{Type: AuthCertificateAuthority},
+	}
 	var doc map[string]any
 	data, err := MarshalIdentity(i, ConnectionInfo{Connected: true, C2DCount: 2})
 	if err != nil || json.Unmarshal(data, &doc) != nil {

@@ -98,8 +98,10 @@ func buildMessage(t *rapid.T, h Header, notes Map, p Properties, app Map, data [
 // as the same message.
 func TestAgainstGoAMQP(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := Header{Durable: rapid.Bool().Draw(t, "durable"), FirstAcquirer: rapid.Bool().Draw(t, "first"), DeliveryCount: rapid.Uint32().Draw(t, "count"),
-			Priority: genOpt(rapid.Uint8()).Draw(t, "priority"), TTL: genOpt(rapid.Uint32Range(1, 1<<32-1)).Draw(t, "ttl")}
+		h := Header{
+			Durable: rapid.Bool().Draw(t, "durable"), FirstAcquirer: rapid.Bool().Draw(t, "first"), DeliveryCount: rapid.Uint32().Draw(t, "count"),
+			Priority: genOpt(rapid.Uint8()).Draw(t, "priority"), TTL: genOpt(rapid.Uint32Range(1, 1<<32-1)).Draw(t, "ttl"),
+		}
 		p := genProperties().Draw(t, "properties")
 		app := genStringMap(genScalar()).Draw(t, "application properties")
 		var notes Map

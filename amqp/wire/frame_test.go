@@ -52,7 +52,7 @@ func TestFrameVectors(t *testing.T) {
 		if f, err := r.ReadFrame(); err != nil || f.Channel != 0x102 || !bytes.Equal(f.Body, b[len(b)-7:]) {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
-		if _, err := r.ReadFrame(); err != io.EOF {
+		if _, err := r.ReadFrame(); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: end of stream gives %v", name, err)
 		}
 	}

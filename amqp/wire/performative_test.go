@@ -18,48 +18,86 @@ func TestPerformativeVectors(t *testing.T) {
 		bytes string
 		value Performative
 	}{
-		{"open", "00 53 10 c0 17 0a a1 02 'id' a1 01 'h' 70 00 01 00 00 60 1f ff 40 40 40 40 40 40",
-			&Open{ContainerID: "id", HostName: "h", MaxFrameSize: 65536, ChannelMax: 8191}},
-		{"open full", "00 53 10 c0 3c 0a a1 02 'id' 40 70 00 00 10 00 60 00 00 70 00 03 a9 80" +
-			"e0 08 01 a3 05 'en-US' e0 06 01 a3 03 'de_' e0 04 01 a3 01 'o' e0 04 01 a3 01 'd' c1 06 02 a3 01 'k' 54 01",
-			&Open{ContainerID: "id", MaxFrameSize: 4096, IdleTimeOut: 240000, OutgoingLocales: []Symbol{"en-US"}, IncomingLocales: []Symbol{"de_"},
-				OfferedCapabilities: []Symbol{"o"}, DesiredCapabilities: []Symbol{"d"}, Properties: Map{{Symbol("k"), int32(1)}}}},
-		{"begin", "00 53 11 c0 19 08 60 00 02 52 01 70 00 00 13 88 70 00 00 13 88 70 00 03 ff ff 40 40 40",
-			&Begin{RemoteChannel: Some(uint16(2)), NextOutgoingID: 1, IncomingWindow: 5000, OutgoingWindow: 5000, HandleMax: 262143}},
-		{"begin without channel", "00 53 11 c0 0a 08 40 43 43 52 07 52 ff 40 40 40",
-			&Begin{OutgoingWindow: 7, HandleMax: 255}},
-		{"attach refused", "00 53 12 c0 14 0e a1 01 'n' 43 41 50 02 50 00 40 40 40 42 40 40 40 40 40",
-			&Attach{Name: "n", Role: RoleReceiver, SenderSettleMode: SenderMixed}},
-		{"attach", "00 53 12 c0 5c 0e a1 01 'n' 52 03 42 50 01 50 01" +
-			"00 53 28 c0 2f 0b a1 01 's' 52 01 a3 05 'never' 52 3c 41 c1 01 00 a3 04 'move' c1 0b 02 a3 01 'f' 00 a3 01 'd' a1 01 'v' 00 53 24 45 e0 02 00 a3 40" +
-			"00 53 29 c0 0a 07 a1 01 't' 43 40 43 42 40 40" +
-			"40 42 43 80 00 00 00 00 00 10 00 00 40 40 40",
-			&Attach{Name: "n", Handle: 3, Role: RoleSender, SenderSettleMode: SenderSettled, ReceiverSettleMode: ReceiverSecond,
-				Source: &Source{Address: "s", Durable: 1, ExpiryPolicy: "never", Timeout: 60, Dynamic: true, DynamicNodeProperties: Map{}, DistributionMode: "move",
-					Filter: Map{{Symbol("f"), Described{Symbol("d"), "v"}}}, DefaultOutcome: Accepted{}, Outcomes: []Symbol{}},
-				Target: &Target{Address: "t"}, InitialDeliveryCount: Some(uint32(0)), MaxMessageSize: 1 << 20}},
-		{"attach coordinator", "00 53 12 c0 1f 0e a1 01 'n' 43 42 50 00 50 00 40 00 53 30 c0 07 01 e0 04 01 a3 01 'c' 40 42 40 40 40 40 40",
-			&Attach{Name: "n", Coordinator: &Coordinator{Capabilities: []Symbol{"c"}}}},
-		{"flow of session", "00 53 13 c0 10 0b 43 52 64 43 52 0a 40 40 40 40 42 42 40",
-			&Flow{NextIncomingID: Some(uint32(0)), IncomingWindow: 100, OutgoingWindow: 10}},
-		{"flow of link", "00 53 13 c0 12 0b 40 43 43 43 43 43 52 64 52 05 41 41 c1 01 00",
-			&Flow{Handle: Some(uint32(0)), DeliveryCount: Some(uint32(0)), LinkCredit: Some(uint32(100)), Available: Some(uint32(5)), Drain: true, Echo: true, Properties: Map{}}},
-		{"transfer", "00 53 14 c0 12 0b 43 43 a0 04 00 00 00 01 43 42 42 40 40 42 42 42",
-			&Transfer{DeliveryID: Some(uint32(0)), DeliveryTag: []byte{0, 0, 0, 1}, MessageFormat: Some(uint32(0))}},
-		{"transfer of a batch", "00 53 14 c0 1a 0b 52 01 52 02 a0 00 70 80 01 37 00 41 41 50 01 00 53 26 45 41 41 41",
-			&Transfer{Handle: 1, DeliveryID: Some(uint32(2)), DeliveryTag: []byte{}, MessageFormat: Some(uint32(0x80013700)), Settled: true, More: true,
-				ReceiverSettleMode: Some(ReceiverSecond), State: Released{}, Resume: true, Aborted: true, Batchable: true}},
+		{
+			"open", "00 53 10 c0 17 0a a1 02 'id' a1 01 'h' 70 00 01 00 00 60 1f ff 40 40 40 40 40 40",
+			&Open{ContainerID: "id", HostName: "h", MaxFrameSize: 65536, ChannelMax: 8191},
+		},
+		{
+			"open full", "00 53 10 c0 3c 0a a1 02 'id' 40 70 00 00 10 00 60 00 00 70 00 03 a9 80" +
+				"e0 08 01 a3 05 'en-US' e0 06 01 a3 03 'de_' e0 04 01 a3 01 'o' e0 04 01 a3 01 'd' c1 06 02 a3 01 'k' 54 01",
+			&Open{
+				ContainerID: "id", MaxFrameSize: 4096, IdleTimeOut: 240000, OutgoingLocales: []Symbol{"en-US"}, IncomingLocales: []Symbol{"de_"},
+				OfferedCapabilities: []Symbol{"o"}, DesiredCapabilities: []Symbol{"d"}, Properties: Map{{Symbol("k"), int32(1)}},
+			},
+		},
+		{
+			"begin", "00 53 11 c0 19 08 60 00 02 52 01 70 00 00 13 88 70 00 00 13 88 70 00 03 ff ff 40 40 40",
+			&Begin{RemoteChannel: Some(uint16(2)), NextOutgoingID: 1, IncomingWindow: 5000, OutgoingWindow: 5000, HandleMax: 262143},
+		},
+		{
+			"begin without channel", "00 53 11 c0 0a 08 40 43 43 52 07 52 ff 40 40 40",
+			&Begin{OutgoingWindow: 7, HandleMax: 255},
+		},
+		{
+			"attach refused", "00 53 12 c0 14 0e a1 01 'n' 43 41 50 02 50 00 40 40 40 42 40 40 40 40 40",
+			&Attach{Name: "n", Role: RoleReceiver, SenderSettleMode: SenderMixed},
+		},
+		{
+			"attach", "00 53 12 c0 5c 0e a1 01 'n' 52 03 42 50 01 50 01" +
+				"00 53 28 c0 2f 0b a1 01 's' 52 01 a3 05 'never' 52 3c 41 c1 01 00 a3 04 'move' c1 0b 02 a3 01 'f' 00 a3 01 'd' a1 01 'v' 00 53 24 45 e0 02 00 a3 40" +
+				"00 53 29 c0 0a 07 a1 01 't' 43 40 43 42 40 40" +
+				"40 42 43 80 00 00 00 00 00 10 00 00 40 40 40",
+			&Attach{
+				Name: "n", Handle: 3, Role: RoleSender, SenderSettleMode: SenderSettled, ReceiverSettleMode: ReceiverSecond,
+				Source: &Source{
+					Address: "s", Durable: 1, ExpiryPolicy: "never", Timeout: 60, Dynamic: true, DynamicNodeProperties: Map{}, DistributionMode: "move",
+					Filter: Map{{Symbol("f"), Described{Symbol("d"), "v"}}}, DefaultOutcome: Accepted{}, Outcomes: []Symbol{},
+				},
+				Target: &Target{Address: "t"}, InitialDeliveryCount: Some(uint32(0)), MaxMessageSize: 1 << 20,
+			},
+		},
+		{
+			"attach coordinator", "00 53 12 c0 1f 0e a1 01 'n' 43 42 50 00 50 00 40 00 53 30 c0 07 01 e0 04 01 a3 01 'c' 40 42 40 40 40 40 40",
+			&Attach{Name: "n", Coordinator: &Coordinator{Capabilities: []Symbol{"c"}}},
+		},
+		{
+			"flow of session", "00 53 13 c0 10 0b 43 52 64 43 52 0a 40 40 40 40 42 42 40",
+			&Flow{NextIncomingID: Some(uint32(0)), IncomingWindow: 100, OutgoingWindow: 10},
+		},
+		{
+			"flow of link", "00 53 13 c0 12 0b 40 43 43 43 43 43 52 64 52 05 41 41 c1 01 00",
+			&Flow{Handle: Some(uint32(0)), DeliveryCount: Some(uint32(0)), LinkCredit: Some(uint32(100)), Available: Some(uint32(5)), Drain: true, Echo: true, Properties: Map{}},
+		},
+		{
+			"transfer", "00 53 14 c0 12 0b 43 43 a0 04 00 00 00 01 43 42 42 40 40 42 42 42",
+			&Transfer{DeliveryID: Some(uint32(0)), DeliveryTag: []byte{0, 0, 0, 1}, MessageFormat: Some(uint32(0))},
+		},
+		{
+			"transfer of a batch", "00 53 14 c0 1a 0b 52 01 52 02 a0 00 70 80 01 37 00 41 41 50 01 00 53 26 45 41 41 41",
+			&Transfer{
+				Handle: 1, DeliveryID: Some(uint32(2)), DeliveryTag: []byte{}, MessageFormat: Some(uint32(0x80013700)), Settled: true, More: true,
+				ReceiverSettleMode: Some(ReceiverSecond), State: Released{}, Resume: true, Aborted: true, Batchable: true,
+			},
+		},
 		{"transfer continued", "00 53 14 c0 0c 0b 43 40 40 40 42 41 40 40 42 42 42", &Transfer{More: true}},
-		{"disposition accepted", "00 53 15 c0 0b 06 41 43 52 09 41 00 53 24 45 42",
-			&Disposition{Role: RoleReceiver, Last: Some(uint32(9)), Settled: true, State: Accepted{}}},
+		{
+			"disposition accepted", "00 53 15 c0 0b 06 41 43 52 09 41 00 53 24 45 42",
+			&Disposition{Role: RoleReceiver, Last: Some(uint32(9)), Settled: true, State: Accepted{}},
+		},
 		{"disposition rejected", "00 53 15 c0 1c 06 41 52 07 40 41 00 53 25 c0 0f 01 00 53 1d c0 09 03 a3 03 'a:b' a1 00 40 42", nil},
-		{"disposition modified", "00 53 15 c0 10 06 42 43 40 42 00 53 27 c0 04 03 41 41 40 41",
-			&Disposition{State: Modified{DeliveryFailed: true, UndeliverableHere: true}, Batchable: true}},
-		{"disposition received", "00 53 15 c0 10 06 41 43 40 42 00 53 23 c0 04 02 52 01 44 42",
-			&Disposition{Role: RoleReceiver, State: Received{SectionNumber: 1}}},
+		{
+			"disposition modified", "00 53 15 c0 10 06 42 43 40 42 00 53 27 c0 04 03 41 41 40 41",
+			&Disposition{State: Modified{DeliveryFailed: true, UndeliverableHere: true}, Batchable: true},
+		},
+		{
+			"disposition received", "00 53 15 c0 10 06 41 43 40 42 00 53 23 c0 04 02 52 01 44 42",
+			&Disposition{Role: RoleReceiver, State: Received{SectionNumber: 1}},
+		},
 		{"detach", "00 53 16 c0 05 03 52 01 41 40", &Detach{Handle: 1, Closed: true}},
-		{"detach with error", "00 53 16 c0 1e 03 43 41 00 53 1d c0 16 03 a3 03 'a:b' a1 03 'why' c1 09 02 a3 01 'k' 71 00 00 16 27",
-			&Detach{Closed: true, Error: &Error{Condition: "a:b", Description: "why", Info: Map{{Symbol("k"), int32(5671)}}}}},
+		{
+			"detach with error", "00 53 16 c0 1e 03 43 41 00 53 1d c0 16 03 a3 03 'a:b' a1 03 'why' c1 09 02 a3 01 'k' 71 00 00 16 27",
+			&Detach{Closed: true, Error: &Error{Condition: "a:b", Description: "why", Info: Map{{Symbol("k"), int32(5671)}}}},
+		},
 		{"end", "00 53 17 c0 02 01 40", &End{}},
 		{"close", "00 53 18 c0 02 01 40", &Close{}},
 		{"close with error", "00 53 18 c0 0e 01 00 53 1d c0 08 03 a3 03 'a:b' 40 40", &Close{Error: &Error{Condition: "a:b"}}},

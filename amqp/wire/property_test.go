@@ -76,13 +76,17 @@ func TestPerformativeRoundTrip(t *testing.T) {
 	u32 := rapid.Uint32()
 	rapid.Check(t, func(t *rapid.T) {
 		for _, p := range []Performative{
-			&Transfer{Handle: u32.Draw(t, "handle"), DeliveryID: genOpt(u32).Draw(t, "id"), MessageFormat: genOpt(u32).Draw(t, "format"),
-				DeliveryTag: rapid.SliceOfN(rapid.Byte(), 1, 32).Draw(t, "tag"), Settled: rapid.Bool().Draw(t, "settled"), State: state.Draw(t, "state")},
+			&Transfer{
+				Handle: u32.Draw(t, "handle"), DeliveryID: genOpt(u32).Draw(t, "id"), MessageFormat: genOpt(u32).Draw(t, "format"),
+				DeliveryTag: rapid.SliceOfN(rapid.Byte(), 1, 32).Draw(t, "tag"), Settled: rapid.Bool().Draw(t, "settled"), State: state.Draw(t, "state"),
+			},
 			&Flow{NextIncomingID: genOpt(u32).Draw(t, "in"), IncomingWindow: u32.Draw(t, "window"), Handle: genOpt(u32).Draw(t, "link"), LinkCredit: genOpt(u32).Draw(t, "credit")},
 			&Disposition{Role: Role(rapid.Bool().Draw(t, "role")), First: u32.Draw(t, "first"), Last: genOpt(u32).Draw(t, "last"), State: state.Draw(t, "outcome")},
-			&Attach{Name: genText().Draw(t, "name"), MaxMessageSize: rapid.Uint64().Draw(t, "size"), Properties: genStringMap(genValue(1)).Draw(t, "properties"),
+			&Attach{
+				Name: genText().Draw(t, "name"), MaxMessageSize: rapid.Uint64().Draw(t, "size"), Properties: genStringMap(genValue(1)).Draw(t, "properties"),
 				Source: &Source{Address: genText().Draw(t, "address"), Filter: genStringMap(genValue(2)).Draw(t, "filter"), DefaultOutcome: state.Draw(t, "default")},
-				Target: &Target{Capabilities: []Symbol{genSymbol().Draw(t, "capability")}}},
+				Target: &Target{Capabilities: []Symbol{genSymbol().Draw(t, "capability")}},
+			},
 			&Open{ContainerID: genText().Draw(t, "container"), MaxFrameSize: u32.Draw(t, "frame"), IdleTimeOut: u32.Draw(t, "idle")},
 		} {
 			b, err := p.Append(nil)
