@@ -45,6 +45,8 @@ func execMapHosts(t *testing.T, s *site) {
 	device := startProgram(t, nil, append(bare, h.device("d1")), "device", append(prefix, "python/c2d_device.py")...)
 	device.waitLine(`Message 2 received`, 1, 30*time.Second)
 	wantMessages(t, device, 1, 2)
+	device.interrupt(15 * time.Second)
+	device.waitLine(`Device stopped`, 1, time.Second)
 	text, err := os.ReadFile("/etc/hosts")
 	if err != nil {
 		t.Fatal(err)

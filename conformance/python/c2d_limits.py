@@ -5,7 +5,7 @@ import time
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.hub import IoTHubRegistryManager
 
-from common import SERVICE, check, device_string, equal, eventually, finish, rest, within
+from common import SERVICE, check, collect, device_string, equal, eventually, finish, rest, within
 
 within(90)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
@@ -48,8 +48,7 @@ send_fails("the fifty-first", "limits", "x", {})
 time.sleep(max(0, soon / 1000 - time.time()) + 0.5)
 
 client = IoTHubDeviceClient.create_from_connection_string(device_string(device))
-received = []
-client.on_message_received = received.append
+received = collect(client.receive_message)
 eventually(lambda: len(received) == 49, "49 arrive, one has expired")
 ids = [m.message_id for m in received]
 equal(ids, ["m-{}".format(n) for n in range(1, 51) if n != 4], "in order, without the expired one")

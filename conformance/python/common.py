@@ -67,7 +67,9 @@ def kept(device, count=0, since=None, timeout=20):
 
 def say(word, **values):
     """One line for the runner: a word and a JSON object."""
-    print(word, json.dumps(values, sort_keys=True, default=str), flush=True)
+    line = "{} {}\n".format(word, json.dumps(values, sort_keys=True, default=str))
+    # One write, because the SDK calls handlers from several threads.
+    os.write(1, line.encode())
 
 
 def check(condition, claim, *seen):
@@ -111,6 +113,19 @@ def eventually(condition, claim, seconds=20):
         if time.monotonic() > deadline:
             check(False, claim + " within {} s".format(seconds), value)
         time.sleep(0.05)
+
+
+def collect(receive):
+    """A list that grows by what receive() returns, in that order. The SDK's handlers run on several threads, so they are no
+    judge of order; its receive calls are."""
+    found = []
+
+    def loop():
+        while True:
+            found.append(receive())
+
+    threading.Thread(target=loop, daemon=True).start()
+    return found
 
 
 def within(seconds):

@@ -40,7 +40,8 @@ def main():
         say("desired", patch=patch)
 
     client.on_connection_state_change = on_state
-    client.connect()
+    # The first handler connects. Setting one after connect() would be too late: a session that subscribed earlier gets its
+    # messages as soon as it is back, and the SDK does not give a handler what came before it.
     client.on_message_received = on_message
     client.on_method_request_received = on_method
     client.on_twin_desired_properties_patch_received = on_patch

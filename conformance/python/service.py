@@ -1,11 +1,12 @@
-"""A back end driven by the runner: one IoTHubRegistryManager for its whole life, doing what JSON lines on standard input say.
+"""A back end driven by the runner: one IoTHubRegistryManager as long as it works, doing what JSON lines on standard input say.
 
     {"do": "c2d", "device": "…", "body": "…", "properties": {…}}
     {"do": "method", "device": "…", "name": "…", "payload": …}
     {"do": "desired", "device": "…", "patch": {…}}
     {"do": "twin", "device": "…"}
 
-An SDK error is printed, not fatal: the runner decides whether to repeat.
+An SDK error is printed, not fatal: the runner decides whether to repeat. For the repetition there is a new manager: once its AMQP
+connection has broken, the SDK's sender stays in an error state for good, with Azure as well.
 """
 
 import json
@@ -45,6 +46,7 @@ def main():
             say("done", tag=command.get("tag"), **perform(manager, command))
         except Exception as err:  # any SDK error goes to the runner
             say("error", tag=command.get("tag"), kind=type(err).__name__, text=str(err))
+            manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 
 
 if __name__ == "__main__":

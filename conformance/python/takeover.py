@@ -24,18 +24,17 @@ def client():
     return made
 
 
+# A handler before the connection: what waits comes as soon as the session is back, and the SDK loses what no handler waits for.
 first = client()
-first.connect()
 first.on_message_received = first.received.append
 manager.send_c2d_message(ID, "one", {})
 eventually(lambda: len(first.received) == 1, "the first one receives")
 
 second = client()
-second.connect()
+second.on_message_received = second.received.append
 check(first.lost.wait(20), "the first one is thrown out")
 check(second.connected, "the second one is connected")
 manager.send_c2d_message(ID, "two", {})
-second.on_message_received = second.received.append
 eventually(lambda: len(second.received) == 1, "the second one receives")
 second.send_message("telemetry")
 check(not second.lost.is_set(), "and stays")
@@ -46,7 +45,6 @@ clients = [second]
 for number in range(5):
     manager.send_c2d_message(ID, "round {}".format(number), {"messageId": "r{}".format(number)})
     fresh = client()
-    fresh.connect()
     fresh.on_message_received = fresh.received.append
     clients.append(fresh)
 eventually(

@@ -9,7 +9,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
 from msrest.exceptions import HttpOperationError
 
-from common import DEVICE, SERVICE, check, equal, eventually, fields, finish, refused, within
+from common import DEVICE, SERVICE, check, collect, equal, eventually, fields, finish, refused, within
 
 within(90)
 ID = fields(DEVICE)["DeviceId"]
@@ -36,8 +36,8 @@ device_view = client.get_twin()
 equal(sorted(device_view), ["desired", "reported"], "the device sees two sections")
 equal(device_view["desired"], {"$version": 1}, "and no metadata")
 
-patches = []
-client.on_twin_desired_properties_patch_received = patches.append
+client.receive_twin_desired_properties_patch(block=False)  # subscribes
+patches = collect(client.receive_twin_desired_properties_patch)
 
 tagged = manager.update_twin(ID, Twin(tags={"site": {"floor": 3, "room": "a"}}))
 equal(tagged.tags, {"site": {"floor": 3, "room": "a"}}, "tags")
