@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/hubnerite/hubnerite/store"
 )
@@ -141,7 +142,7 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 			},
 		})
 		switch {
-		case errors.Is(err, bbolt.ErrTimeout):
+		case errors.Is(err, bolterrors.ErrTimeout):
 			return nil, fmt.Errorf("bolt: open %s: %w", path, ErrLocked)
 		case err != nil:
 			return nil, fmt.Errorf("bolt: open %s: %w", path, err)
@@ -236,7 +237,7 @@ func (s *Store) view(ctx context.Context, f func(tx *bbolt.Tx) error) error {
 		return err
 	}
 	err := s.db.View(f)
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
 	}
 	return err

@@ -124,7 +124,6 @@ func (r *records) List(ctx context.Context, filter store.ListFilter, resume stri
 	}
 	type found struct {
 		key, value []byte
-		generation uint64
 		hit        *cached
 	}
 	var page []found

@@ -138,7 +138,7 @@ func testDataModel(t *testing.T, b DataBackend) {
 			},
 			"replace": func(*rapid.T) {
 				q, n, p := drawQueue("queue"), drawNumber(), drawPayload()
-				var wantErr error = store.ErrNotFound
+				wantErr := store.ErrNotFound
 				if at := m.find(q, n); at >= 0 {
 					m.queues[q][at].Payload, wantErr = p, nil
 				}
@@ -160,7 +160,7 @@ func testDataModel(t *testing.T, b DataBackend) {
 			"move": func(t *rapid.T) {
 				q, n, to, p := drawQueue("queue"), drawNumber(), drawQueue("to"), drawPayload()
 				var want uint64
-				var wantErr error = store.ErrNotFound
+				wantErr := store.ErrNotFound
 				if m.find(q, n) >= 0 && m.owned(to) {
 					m.remove(q, n)
 					want, wantErr = m.append(to, p)

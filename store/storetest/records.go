@@ -244,8 +244,16 @@ func testListOrderAndFilters(f *fixture) {
 	})
 	for range 2 {
 		for _, filter := range []store.ListFilter{
-			{}, {Kind: "devices"}, {Kind: "modules"}, {DeviceID: "a"}, {DeviceID: "a", Kind: "modules"},
-			{DeviceID: "a", Kind: "devices"}, {DeviceID: "a!"}, {DeviceID: "b"}, {DeviceID: "none"}, {DeviceID: "zz"},
+			{},
+			{Kind: "devices"},
+			{Kind: "modules"},
+			{DeviceID: "a"},
+			{DeviceID: "a", Kind: "modules"},
+			{DeviceID: "a", Kind: "devices"},
+			{DeviceID: "a!"},
+			{DeviceID: "b"},
+			{DeviceID: "none"},
+			{DeviceID: "zz"},
 		} {
 			want := []string{}
 			for _, id := range all {
