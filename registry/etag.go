@@ -39,11 +39,14 @@ func encodeETag(n uint64) string {
 // etag bare or quoted, and the wildcard as * or "*"; no value matches anything.
 func matchETag(ifMatch, etag string) error {
 	want := strings.TrimSpace(ifMatch)
+	if want == "" {
+		return nil
+	}
 	want = strings.TrimPrefix(want, "W/")
 	if n := len(want); n >= 2 && want[0] == '"' && want[n-1] == '"' {
 		want = want[1 : n-1]
 	}
-	if want == "" || want == "*" || want == etag {
+	if want == "*" || want == etag {
 		return nil
 	}
 	return iothub.NewError(iothub.CodePreconditionFailed, "Precondition failed: the etag is %q now.", etag)

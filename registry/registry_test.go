@@ -216,6 +216,7 @@ func TestETags(t *testing.T) {
 			t.Error(ok, err)
 		}
 	}
+	wantCode(t, "quoted nothing", matchETag(`""`, updated.ETag), iothub.CodePreconditionFailed)
 	if err := r.Delete(ctx, id, `"*"`); err != nil {
 		t.Fatal(err)
 	}
