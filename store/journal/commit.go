@@ -105,6 +105,7 @@ func (l *Log) round(batch []pending) int {
 		return len(batch)
 	}
 	states := append([]state(nil), w.states...)
+	salt := salt(w.segment.number)
 	w.buffer, w.records = w.buffer[:0], w.records[:0]
 	for _, p := range batch {
 		size := frameSize(len(p.payload))
@@ -121,7 +122,7 @@ func (l *Log) round(batch []pending) int {
 			r.EnqueuedTime = st.lastTime
 		}
 		st.advance(r)
-		w.buffer = appendFrame(w.buffer, w.segment.number, r)
+		w.buffer = appendFrame(w.buffer, salt, r)
 		w.records = append(w.records, r)
 	}
 	batch = batch[:len(w.records)]

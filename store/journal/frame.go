@@ -17,15 +17,16 @@ const frameHeader = 36
 
 func frameSize(payload int) int64 { return frameHeader + int64(payload) }
 
-// checksum covers the number of the segment and data.
-func checksum(segment uint64, data []byte) uint32 {
-	var number [8]byte
-	binary.LittleEndian.PutUint64(number[:], segment)
-	table := crc32.MakeTable(crc32.Castagnoli) // a shared table, made once
-	return crc32.Update(crc32.Checksum(number[:], table), table, data)
+// salt is the checksum of a segment's number, which all others go on from.
+func salt(segment uint64) uint32 {
+	return checksum(0, binary.LittleEndian.AppendUint64(nil, segment))
 }
 
-func appendFrame(b []byte, segment uint64, r store.LogRecord) []byte {
+func checksum(salt uint32, data []byte) uint32 {
+	return crc32.Update(salt, crc32.MakeTable(crc32.Castagnoli), data) // the table is made once
+}
+
+func appendFrame(b []byte, salt uint32, r store.LogRecord) []byte {
 	start := len(b)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Payload)+1))
 	b = append(b, 0, 0, 0, 0)
@@ -35,7 +36,7 @@ func appendFrame(b []byte, segment uint64, r store.LogRecord) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Offset))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.EnqueuedTime.UnixMilli()))
 	b = append(b, r.Payload...)
-	binary.LittleEndian.PutUint32(b[start+4:], checksum(segment, b[start+8:]))
+	binary.LittleEndian.PutUint32(b[start+4:], checksum(salt, b[start+8:]))
 	return b
 }
 
@@ -55,8 +56,8 @@ func parseHeader(h []byte, partitions int) (r store.LogRecord, payload int, ok b
 }
 
 // whole reports whether the checksum of a complete record is right.
-func whole(segment uint64, frame []byte) bool {
-	return binary.LittleEndian.Uint32(frame[4:]) == checksum(segment, frame[8:])
+func whole(salt uint32, frame []byte) bool {
+	return binary.LittleEndian.Uint32(frame[4:]) == checksum(salt, frame[8:])
 }
 
 // noTime stands for "never" in files.
@@ -108,7 +109,7 @@ func encodeHeader(number uint64, states []state) []byte {
 			b = binary.LittleEndian.AppendUint64(b, uint64(v))
 		}
 	}
-	return binary.LittleEndian.AppendUint32(b, checksum(number, b))
+	return binary.LittleEndian.AppendUint32(b, checksum(salt(number), b))
 }
 
 // decodeHeader reads the header of the segment that the file's name numbers.
@@ -118,7 +119,7 @@ func decodeHeader(b []byte, number uint64, partitions int) ([]state, bool) {
 		return nil, false
 	}
 	end := headerSize(partitions) - 4
-	if binary.LittleEndian.Uint32(b[end:]) != checksum(number, b[:end]) {
+	if binary.LittleEndian.Uint32(b[end:]) != checksum(salt(number), b[:end]) {
 		return nil, false
 	}
 	states := make([]state, partitions)

@@ -19,7 +19,7 @@ func wholeRecords(data []byte, partitions int) []store.LogRecord {
 	var out []store.LogRecord
 	for data = data[headerSize(partitions):]; len(data) >= frameHeader; {
 		r, n, ok := parseHeader(data, partitions)
-		if !ok || len(data) < frameHeader+n || !whole(1, data[:frameHeader+n]) {
+		if !ok || len(data) < frameHeader+n || !whole(salt(1), data[:frameHeader+n]) {
 			break
 		}
 		st := &states[r.Partition]
@@ -43,7 +43,7 @@ func sampleSegment() []byte {
 			Partition: i % 2, SequenceNumber: st.next, Offset: st.offset,
 			EnqueuedTime: time.UnixMilli(2000 + int64(i)).UTC(), Payload: bytes.Repeat([]byte{byte(i)}, i*5),
 		}
-		data = appendFrame(data, 1, r)
+		data = appendFrame(data, salt(1), r)
 		st.advance(r)
 	}
 	return data

@@ -97,6 +97,7 @@ func (l *Log) readSegment(ctx context.Context, s *segment, load bool, entries []
 		return nil, nil
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(s.file, position, size-position), 64<<10)
+	salt := salt(s.number)
 	var header [frameHeader]byte
 	var records []store.LogRecord
 	for total := 0; len(records) < limit && total < maxReadBytes; {
@@ -122,7 +123,7 @@ func (l *Log) readSegment(ctx context.Context, s *segment, load bool, entries []
 		if _, err := io.ReadFull(in, frame[frameHeader:]); err != nil {
 			return records, endOfFile(err)
 		}
-		if !whole(s.number, frame) {
+		if !whole(salt, frame) {
 			l.options.Logger.Warn("journal: a damaged record is passed over", "segment", s.number, "position", position)
 			continue
 		}

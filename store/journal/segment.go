@@ -109,6 +109,7 @@ func (s *segment) scan() (states []state, end int64, index [][]entry, first time
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(s.file, end, max(info.Size()-end, 0)), 256<<10)
 	frame := make([]byte, frameHeader, 4096)
+	salt := salt(s.number)
 	for {
 		frame = frame[:frameHeader]
 		if _, err := io.ReadFull(in, frame); err != nil {
@@ -127,7 +128,7 @@ func (s *segment) scan() (states []state, end int64, index [][]entry, first time
 		}
 		r.Payload = frame[frameHeader:]
 		st := &states[r.Partition]
-		if !whole(s.number, frame) || r.SequenceNumber < st.next || r.Offset < st.offset || r.EnqueuedTime.Before(st.lastTime) {
+		if !whole(salt, frame) || r.SequenceNumber < st.next || r.Offset < st.offset || r.EnqueuedTime.Before(st.lastTime) {
 			return states, end, index, first, nil
 		}
 		if first.IsZero() {
@@ -170,7 +171,7 @@ func (s *segment) encodeIndex(end int64, index [][]entry) []byte {
 		}
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(end))
-	b = binary.LittleEndian.AppendUint32(b, checksum(s.number, b))
+	b = binary.LittleEndian.AppendUint32(b, checksum(salt(s.number), b))
 	return append(b, indexMagic...)
 }
 
@@ -198,7 +199,7 @@ func (s *segment) readIndex() (index [][]entry, end int64, ok bool) {
 		return nil, 0, false
 	}
 	b := make([]byte, info.Size()-end-indexTrailer+8)
-	if _, err := s.file.ReadAt(b, end); err != nil || checksum(s.number, b) != binary.LittleEndian.Uint32(trailer[8:]) {
+	if _, err := s.file.ReadAt(b, end); err != nil || checksum(salt(s.number), b) != binary.LittleEndian.Uint32(trailer[8:]) {
 		return nil, 0, false
 	}
 	index = make([][]entry, len(s.start))
