@@ -65,7 +65,10 @@ func (h *Hub) SendC2D(ctx context.Context, m iothub.C2DMessage) (iothub.C2DMessa
 		return iothub.C2DMessage{}, iothub.NewError(iothub.CodeDeviceMaximumQueueDepthExceeded,
 			"%d messages wait for %q already.", depth, m.ID)
 	}
-	if err := h.storeC2D(ctx, p, &m); err != nil {
+	if err := h.storeC2D(ctx, p, &m); errors.Is(err, store.ErrNotFound) {
+		// Deleted with its device meanwhile.
+		return iothub.C2DMessage{}, iothub.NewError(iothub.CodeDeviceNotFound, "The device %q is not registered.", m.ID).WithCause(err)
+	} else if err != nil {
 		return iothub.C2DMessage{}, err
 	}
 	p.mu.Lock()
