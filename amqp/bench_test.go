@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"net"
 	"sync"
 	"testing"
 
@@ -63,4 +64,47 @@ func BenchmarkRoundTrip(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPump sends pre-settled 256-byte messages to a client that only reads bytes: the engine's own cost.
+func BenchmarkPump(b *testing.B) {
+	g := giving()
+	done := make(chan struct{})
+	body := [][]byte{pattern(256)}
+	sent := 0
+	g.onReady = func(s *Sender) {
+		for sent < b.N && s.TrySend(Message{Payload: body}) == nil {
+			sent++
+		}
+	}
+	addr, _ := startServer(b, Config{Handler: g})
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	hello := []byte(amqpHeader)
+	hello = append(hello, amqpFrame(0, 0, cOpen, nil, openFields(65536, nil)...)...)
+	hello = append(hello, amqpFrame(0, 0, cBegin, nil, nil, 0, uint32(4294967295), 5000)...)
+	hello = append(hello, amqpFrame(0, 0, cAttach, nil, "in", 0, true, ubyte(1), nil, source("q"), target("me"))...)
+	hello = append(hello, amqpFrame(0, 0, cFlow, nil, 1, uint32(4294967295), 0, 5000, 0, 0, uint32(4000000000))...)
+	b.SetBytes(256)
+	b.ReportAllocs()
+	go func() {
+		defer close(done)
+		buf := make([]byte, 256<<10)
+		for total := 0; total < b.N*256; {
+			n, err := nc.Read(buf)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			total += n
+		}
+	}()
+	if _, err := nc.Write(hello); err != nil {
+		b.Fatal(err)
+	}
+	<-done
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	_ = nc.Close()
 }

@@ -232,18 +232,17 @@ func (s *Session) writeTransferLocked(o *outgoing) bool {
 	c := s.conn
 	c.writeDispositionsLocked()
 	start := len(c.out)
-	o.frame.More = o.left > 0
+	// Whether this is the last frame depends on the length of its fields, which does not depend on the answer.
+	o.frame.More = o.left > int(c.writeMax)/2
 	out, _, err := wire.AppendTransferFrame(c.out, s.channel, &o.frame, nil, c.writeMax)
+	room := int(c.writeMax) - (len(out) - start)
+	if more := room < o.left; err == nil && more != o.frame.More {
+		o.frame.More = more
+		out, _, err = wire.AppendTransferFrame(c.out, s.channel, &o.frame, nil, c.writeMax)
+	}
 	if err != nil {
 		c.log.Error("amqp transfer not encoded", "err", err)
 		return false
-	}
-	room := int(c.writeMax) - (len(out) - start)
-	if room >= o.left && o.frame.More { // it is the last frame: its length is the same with more=false
-		o.frame.More = false
-		if out, _, err = wire.AppendTransferFrame(c.out, s.channel, &o.frame, nil, c.writeMax); err != nil {
-			return false
-		}
 	}
 	if room < min(o.left, 1) {
 		return false
