@@ -46,12 +46,11 @@ type feedbackSource struct {
 	closed  bool
 }
 
-// decision is what a back end, or the end of the link, decided on a message.
+// decision is what a back end decided on a message.
 type decision struct {
 	token    string
 	complete bool
-	// sent is answered when the client waits for that; nil after the link.
-	sent *amqp.Sent
+	sent     *amqp.Sent
 }
 
 func (f *feedbackSource) signal() {
@@ -91,10 +90,11 @@ func (f *feedbackSource) run() {
 }
 
 func (f *feedbackSource) carryOut(d decision) {
-	err := f.settle(d.token, d.complete)
-	if d.sent == nil {
-		return // the link is gone; a lock that ended was given back already
+	settle := f.peer.hub.AbandonFeedback
+	if d.complete {
+		settle = f.peer.hub.CompleteFeedback
 	}
+	err := settle(f.peer.hubContext(), d.token)
 	var answer wire.DeliveryState // nil repeats the client's outcome
 	if err != nil {
 		answer = wire.Rejected{Error: f.peer.refuse("feedback settlement", err)}
@@ -115,7 +115,7 @@ func (f *feedbackSource) pump() {
 			return
 		}
 		if err := f.send(d); err != nil {
-			_ = f.settle(d.LockToken, false) // a lock that ended gave the message back by itself
+			f.peer.hub.ReleaseFeedback(d.LockToken)
 			if !errors.Is(err, amqp.ErrWouldBlock) {
 				f.peer.log.Debug("feedback not sent", "err", err)
 			}
@@ -160,19 +160,14 @@ func (f *feedbackSource) Outcome(sent *amqp.Sent, state wire.DeliveryState) {
 	f.decide(false, d)
 }
 
-// Closed implements amqp.Source: what was not settled is there for others.
+// Closed implements amqp.Source: what was not settled is there for others, and
+// its delivery count stays.
 func (f *feedbackSource) Closed(_ *amqp.Sender, unsettled []*amqp.Sent, _ error) {
 	f.end()
-	decisions := make([]decision, len(unsettled))
-	for i, sent := range unsettled {
-		decisions[i].token, _ = sent.Value.(string)
+	for _, sent := range unsettled {
+		if token, ok := sent.Value.(string); ok {
+			f.peer.hub.ReleaseFeedback(token)
+		}
 	}
-	f.decide(true, decisions...)
-}
-
-func (f *feedbackSource) settle(token string, complete bool) error {
-	if complete {
-		return f.peer.hub.CompleteFeedback(f.peer.hubContext(), token)
-	}
-	return f.peer.hub.AbandonFeedback(f.peer.hubContext(), token)
+	f.decide(true)
 }

@@ -247,13 +247,14 @@ func TestSendC2DRefusals(t *testing.T) {
 		m    *goamqp.Message
 		want string
 	}{
-		"unknown device": {c2dMessage("/devices/none/messages/devicebound", "x"), "amqp:not-found"},
-		"unknown module": {c2dMessage("/devices/d/modules/none/messages/devicebound", "x"), "amqp:not-found"},
-		"no address":     {c2dMessage("", "x"), "com.microsoft:argument-error"},
-		"too large":      {c2dMessage(toDevice, strings.Repeat("x", iothub.MaxC2DSize+1)), "amqp:link:message-size-exceeded"},
-		"bad ack":        {badAck, "com.microsoft:argument-error"},
-		"expired":        {past, "com.microsoft:argument-out-of-range"},
-		"list body":      {list, "com.microsoft:argument-error"},
+		"unknown device":      {c2dMessage("/devices/none/messages/devicebound", "x"), "amqp:not-found"},
+		"unknown module":      {c2dMessage("/devices/d/modules/none/messages/devicebound", "x"), "amqp:not-found"},
+		"module of no device": {c2dMessage("/devices/none/modules/m/messages/devicebound", "x"), "amqp:not-found"},
+		"no address":          {c2dMessage("", "x"), "com.microsoft:argument-error"},
+		"too large":           {c2dMessage(toDevice, strings.Repeat("x", iothub.MaxC2DSize+1)), "amqp:link:message-size-exceeded"},
+		"bad ack":             {badAck, "com.microsoft:argument-error"},
+		"expired":             {past, "com.microsoft:argument-out-of-range"},
+		"list body":           {list, "com.microsoft:argument-error"},
 	} {
 		err := snd.Send(r.ctx(), c.m, nil)
 		wantCondition(t, name, err, c.want)

@@ -44,7 +44,7 @@ func (h *Hub) SendC2D(ctx context.Context, m iothub.C2DMessage) (iothub.C2DMessa
 	defer h.release(p)
 	p.io.Lock()
 	defer p.io.Unlock()
-	identity, err := h.o.Registry.Get(ctx, m.ID)
+	identity, err := h.registered(ctx, m.ID)
 	if err != nil {
 		return iothub.C2DMessage{}, err
 	}

@@ -60,7 +60,7 @@ func (h *Hub) load(ctx context.Context, p *peer, generation string) error {
 func (h *Hub) loadExisting(ctx context.Context, p *peer) error {
 	p.io.Lock()
 	defer p.io.Unlock()
-	identity, err := h.o.Registry.Get(ctx, p.id)
+	identity, err := h.registered(ctx, p.id)
 	if err != nil {
 		if iothub.ErrorCode(err).HTTPStatus() == 404 {
 			h.forget(p)
