@@ -143,7 +143,7 @@ func (e *Emulator) bind() error {
 		if want.name == nameHTTPS {
 			fallback = e.cfg.HTTPSFallbackPort
 		}
-		l, fellBack, err := listenWithFallback(e.cfg.Bind, want.port, fallback)
+		l, fellBack, err := listenWithFallback(listen, e.cfg.Bind, want.port, fallback)
 		if err != nil {
 			return &ListenError{Listener: want.name, Port: want.port, Err: err}
 		}

@@ -33,8 +33,11 @@ func listen(bind string, port int) (net.Listener, error) {
 }
 
 // listenWithFallback is listen, with another port when this one is refused for
-// lack of privilege; fellBack says so.
-func listenWithFallback(bind string, port, fallback int) (l net.Listener, fellBack bool, err error) {
+// lack of privilege; fellBack says so. The listen function is a parameter
+// because a test cannot rely on a port that it may not bind.
+func listenWithFallback(
+	listen func(string, int) (net.Listener, error), bind string, port, fallback int,
+) (l net.Listener, fellBack bool, err error) {
 	l, err = listen(bind, port)
 	if fallback == 0 || !errors.Is(err, fs.ErrPermission) {
 		return l, false, err
