@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hubnerite/hubnerite/store"
@@ -329,7 +328,7 @@ func (l *Log) retain() {
 // removeLocked removes the file of a dropped segment, or keeps it to recycle.
 func (l *Log) removeLocked(s *segment) {
 	err := s.file.Close()
-	spare := filepath.Join(l.dir, "spare.tmp")
+	spare := s.path + ".tmp" // a name of its own: the committer may be taking another
 	if l.durable() && l.spare == "" && !l.closing && os.Rename(s.path, spare) == nil {
 		l.spare = spare
 		return

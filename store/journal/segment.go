@@ -57,7 +57,7 @@ func note(index [][]entry, r store.LogRecord, position int64) {
 func createSegment(dir, spare string, number uint64, states []state, durable bool) (*segment, error) {
 	temporary := filepath.Join(dir, "new.tmp")
 	if spare != "" {
-		if err := os.Rename(spare, temporary); err != nil {
+		if err := os.Rename(spare, temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
 	}
