@@ -2,10 +2,12 @@ package broker
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,4 +221,101 @@ func FuzzConnection(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStallInHandshake: the connect time-out covers the TLS handshake.
+func TestStallInHandshake(t *testing.T) {
+	w := newWorld(t, Options{ConnectTimeout: 100 * time.Millisecond})
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := tls.NewListener(inner, &tls.Config{Certificates: []tls.Certificate{selfSigned(t, testHost)}, MinVersion: tls.VersionTLS12})
+	served := make(chan error, 1)
+	go func() { served <- w.server.Serve(l, "mqtt") }()
+	for _, start := range []string{"", "\x16\x03\x01"} {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := mqtttest.New(t, c)
+		client.Send([]byte(start))
+		client.ExpectClose()
+	}
+	// Plain MQTT on a TLS port is refused at once; what comes back is an alert.
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := mqtttest.New(t, c)
+	client.Send(mqtttest.AppendConnect(nil, w.connectOptions(testDevice())))
+	if p, err := client.TryRead(); err == nil && p.Type == mqtttest.Connack {
+		t.Errorf("got %+v", p)
+	}
+	_ = c.Close()
+	_ = l.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConnectStorm: of many connections of one identity at the same time one
+// stays, and works.
+func TestConnectStorm(t *testing.T) {
+	w := newWorld(t, Options{})
+	const count = 30
+	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))
+	clients := make([]*mqtttest.Client, count)
+	var all sync.WaitGroup
+	for i := range clients {
+		clients[i] = w.dial()
+		all.Go(func() { _, _ = clients[i].Write(connect) })
+	}
+	all.Wait()
+	w.until(func() error {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		if w.server.number < count {
+			return fmt.Errorf("%d connections accepted", w.server.number)
+		}
+		return nil
+	})
+	alive := make(chan *mqtttest.Client, count)
+	for _, c := range clients {
+		all.Go(func() {
+			for {
+				// The survivor answers, the others end.
+				if _, err := c.Write([]byte{mqtttest.Pingreq << 4, 0}); err != nil {
+					return
+				}
+				for {
+					p, err := c.TryRead()
+					if err != nil {
+						return
+					}
+					if p.Type == mqtttest.Pingresp {
+						break
+					}
+				}
+				w.server.mu.Lock()
+				left := len(w.server.conns)
+				w.server.mu.Unlock()
+				if left == 1 {
+					alive <- c
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(alive)
+	c, ok := <-alive
+	if !ok || len(alive) > 0 {
+		t.Fatalf("%d more connections are alive", len(alive))
+	}
+	c.Send(mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", nil, 1, 1))
+	c.Expect(mqtttest.Puback)
+	if n := w.hub.ConnectedDevices(); n != 1 {
+		t.Errorf("%d devices connected", n)
+	}
 }
