@@ -85,6 +85,7 @@ func newConn(cfg *Config, nc net.Conn) *Conn {
 		used:     make(map[uint16]struct{}),
 		writeMax: minMaxFrameSize,
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.room.L = &c.mu
 	c.log = cfg.Logger.With("conn", c.id)
 	c.in = deadlineReader{nc: nc, fixed: time.Now().Add(cfg.HandshakeTimeout)}
@@ -132,7 +133,7 @@ func load(p *atomic.Pointer[any]) any {
 	return nil
 }
 
-// Context ends when the connection has ended, before the handler is told so.
+// Context ends when the connection has ended or was cut off, before the handler is told so.
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // Close ends the connection: what was sent before still goes out, then a close frame with err, or without error if
@@ -164,6 +165,7 @@ func (c *Conn) abortLocked(reason error) {
 		c.reason = reason
 	}
 	c.state = max(c.state, connClosing)
+	c.cancel()
 	c.killWriter()
 	_ = c.nc.Close()
 	c.room.Broadcast()
@@ -185,7 +187,6 @@ func (c *Conn) closeLocked(err *Error) {
 
 // serve runs the connection to its end.
 func (c *Conn) serve(ctx context.Context) error {
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		c.Close(&Error{Condition: wire.ErrConnectionForced, Description: "the server is shutting down"})
 	})
