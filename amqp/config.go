@@ -45,7 +45,8 @@ type Config struct {
 	// bytes. Default 1 MiB.
 	MaxMessageSize uint64
 	// MaxUnsettledBytes bounds, per connection, the bytes of messages handed to sinks and not yet settled: above it the
-	// engine stops reading that connection until enough are settled. Also bounds the bytes of all half-received
+	// engine stops reading that connection until enough are settled, so settling must not depend on what the client
+	// sends next. Also bounds the bytes of all half-received
 	// messages of the connection together (or one message of its largest allowed size, if more). Default 16 MiB.
 	MaxUnsettledBytes int
 

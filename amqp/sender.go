@@ -98,7 +98,8 @@ func (s *Sender) TrySend(m Message) error {
 }
 
 // Send is TrySend that waits until the message is taken, ctx ends or the link ends. It does not wait for the
-// outcome. Calls that wait are served in order, before Ready is called.
+// outcome. Calls that wait are served in order, before Ready is called. It must not be called from handler calls: the
+// reader, which they hold up, is what would bring the credit.
 func (s *Sender) Send(ctx context.Context, m Message) error {
 	if len(m.Tag) > maxDeliveryTag {
 		return ErrDeliveryTag

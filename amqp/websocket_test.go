@@ -13,15 +13,14 @@ import (
 // Frames may share WebSocket messages or be spread over several.
 func TestWebSocket(t *testing.T) {
 	srv := NewServer(Config{Handler: newQueueNode()})
+	ended := make(chan error, 1)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"AMQPWSB10"}})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		if err := srv.ServeConn(r.Context(), websocket.NetConn(r.Context(), ws, websocket.MessageBinary)); err != nil {
-			t.Error(err)
-		}
+		ended <- srv.ServeConn(r.Context(), websocket.NetConn(r.Context(), ws, websocket.MessageBinary))
 	}))
 	defer web.Close()
 	ws, _, err := websocket.Dial(limit(t), web.URL, &websocket.DialOptions{Subprotocols: []string{"AMQPWSB10"}})
@@ -48,6 +47,9 @@ func TestWebSocket(t *testing.T) {
 		}
 	}
 	_ = c.Close() // go-amqp reports its own closing of the stream as an error
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 	if err := srv.Shutdown(limit(t)); err != nil {
 		t.Error(err)
 	}
