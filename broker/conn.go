@@ -63,6 +63,8 @@ type conn struct {
 	// parked says that the reader waits for the peer or for the hub: nobody
 	// else will flush.
 	parked bool
+	// held keeps what is in out from leaving; see writeThen.
+	held bool
 	// closing is set by the first abort or Close; writes are refused then.
 	closing bool
 	// cause says why the connection ends, for the log.
@@ -112,7 +114,7 @@ func (c *conn) park() {
 	for c.flushing && len(c.out) > highWater && c.broken == nil {
 		c.room.Wait()
 	}
-	if !c.flushing {
+	if !c.flushing && !c.held {
 		c.flushLocked()
 	}
 }
@@ -128,7 +130,7 @@ func (c *conn) unpark() {
 // released during each write, and has seen that nobody else flushes.
 func (c *conn) flushLocked() {
 	c.flushing = true
-	for len(c.out) > 0 && c.broken == nil {
+	for len(c.out) > 0 && c.broken == nil && !c.held {
 		batch := c.out
 		c.out = c.spare[:0]
 		timeout := c.writeTimeout
@@ -160,7 +162,7 @@ func (c *conn) flushLocked() {
 
 // wakeFlusherLocked sees to it that out is sent if the reader will not do it.
 func (c *conn) wakeFlusherLocked() {
-	if !c.flushing && len(c.out) > 0 && (c.parked || len(c.out) >= flushSize) {
+	if !c.flushing && !c.held && len(c.out) > 0 && (c.parked || len(c.out) >= flushSize) {
 		c.flushing = true
 		c.helpers.Go(func() {
 			c.mu.Lock()
@@ -188,6 +190,26 @@ func (c *conn) write(p []byte) error {
 		c.room.Wait()
 	}
 	return c.appendLocked(p)
+}
+
+// writeThen is write, but the packets leave only when then has run: what then
+// switches on is on when the client learns of it, and comes after them. It must
+// not be called twice at a time, and then must not wait for the peer.
+func (c *conn) writeThen(p []byte, then func()) error {
+	c.mu.Lock()
+	c.held = true
+	err := c.appendLocked(p)
+	c.mu.Unlock()
+	if err == nil {
+		then()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = false
+	if !c.closing {
+		c.wakeFlusherLocked()
+	}
+	return err
 }
 
 // enqueue is write for callers that must not wait. A peer that leaves more than

@@ -68,10 +68,8 @@ func (s *session) changeSubscriptions(next map[string]byte, answer []byte) {
 			return
 		}
 	}
-	if err := s.conn.write(answer); err != nil {
-		return
-	}
-	s.apply(next)
+	// An error means that the session ends.
+	_ = s.conn.writeThen(answer, func() { s.apply(next) })
 }
 
 // apply tells the hub what the client now takes.
