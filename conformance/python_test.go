@@ -3,9 +3,19 @@
 package conformance
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +32,8 @@ func pythonScenarios() []scenario {
 		{"python_registry", []string{"python"}, single("registry.py")},
 		{"python_twins", []string{"python"}, single("twins.py")},
 		{"python_methods", []string{"python"}, single("methods.py")},
+		{"python_modules", []string{"python"}, single("modules.py")},
+		{"python_x509", []string{"python"}, certifiedDevice},
 	}
 }
 
@@ -38,14 +50,14 @@ func pythonFaultScenarios() []scenario {
 const programTimeout = 3 * time.Minute
 
 // single is a scenario of one Python program that checks everything itself, with a device called d1 at hand.
-func single(name string) func(*testing.T, *site) {
+func single(name string, extra ...string) func(*testing.T, *site) {
 	return func(t *testing.T, s *site) {
 		h := s.startHub(t, "--device", "d1")
 		policies, err := json.Marshal(h.ready.ConnectionStrings)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := s.startPython(t, h.env(h.device("d1"), "HUBNERITE_POLICIES="+string(policies)), name)
+		p := s.startPython(t, h.env(append(extra, h.device("d1"), "HUBNERITE_POLICIES="+string(policies))...), name)
 		p.wait(programTimeout)
 		if !strings.HasSuffix(p.output(), "PASSED") {
 			t.Fatalf("%s ended without saying that it passed", name)
@@ -165,4 +177,46 @@ func oldServiceClient(t *testing.T, s *site) {
 		}
 	}
 	back.wait(programTimeout)
+}
+
+// certifiedDevice makes two certificates, of which the hub is told one.
+func certifiedDevice(t *testing.T, s *site) {
+	dir := t.TempDir()
+	var extra []string
+	for _, prefix := range []string{"", "OTHER_"} {
+		certFile, keyFile, thumbprint := selfSigned(t, dir, prefix+"certified")
+		extra = append(extra, prefix+"CERT_FILE="+certFile, prefix+"KEY_FILE="+keyFile, prefix+"THUMBPRINT="+thumbprint)
+	}
+	single("x509.py", extra...)(t, s)
+}
+
+// selfSigned writes a new certificate and its key, and returns their paths and the SHA-256 thumbprint.
+func selfSigned(t *testing.T, dir, name string) (certFile, keyFile, thumbprint string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+	for path, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der},
+		keyFile:  {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile, fmt.Sprintf("%X", sha256.Sum256(der))
 }
