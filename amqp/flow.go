@@ -18,7 +18,9 @@ func (s *Session) onFlow(p *wire.Flow) {
 
 	if p.Handle.Set {
 		l := s.byHandle[p.Handle.Value]
+		_, late := s.usedHandle[p.Handle.Value]
 		switch {
+		case l == nil && late: // some clients give credit once more after their detach
 		case l == nil:
 			s.endLocked(newError(wire.ErrSessionUnattachedHandle, "flow on a handle without link"))
 			return

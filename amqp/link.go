@@ -121,6 +121,7 @@ func (s *Session) onAttach(p *wire.Attach) {
 		return
 	}
 	s.byHandle[p.Handle] = l
+	s.usedHandle[p.Handle] = struct{}{}
 	old := s.byName[name]
 	s.byName[name] = l
 	stolen := newError(wire.ErrLinkStolen, "the link was attached again")

@@ -28,6 +28,7 @@ type Session struct {
 	nextDeliveryID uint32
 
 	byHandle   map[uint32]*link // the peer's handles
+	usedHandle map[uint32]struct{}
 	byName     map[linkName]*link
 	handles    []*link // this end's handles
 	freeHandle []uint32
@@ -64,6 +65,7 @@ func newSession(c *Conn, channel uint16, begin *wire.Begin) *Session {
 		nextDeliveryID: c.cfg.firstID,
 		remoteWindow:   begin.IncomingWindow,
 		byHandle:       make(map[uint32]*link),
+		usedHandle:     make(map[uint32]struct{}),
 		byName:         make(map[linkName]*link),
 		sent:           make(map[uint32]*Sent),
 	}

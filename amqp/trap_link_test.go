@@ -235,6 +235,11 @@ func TestLateFrames(t *testing.T) {
 		p.expectNothing()
 		p.begin(0, 10)
 		p.send(0, cDetach, 5, true) // a detach for no link is passed over too
+		p.attachReceive(0, "q")
+		p.send(0, cDetach, 0, true)
+		p.expect(cDetach)
+		p.credit(0, 1, 10, 0, 1, false, true) // and so is credit for a link that has gone
+		p.expectNothing()
 		p.attachSend(0, "q")
 		p.send(77, cDetach, 0, true)
 		p.expectClose("amqp:not-allowed")
