@@ -90,6 +90,8 @@ func (e *Emulator) start(ctx context.Context) error {
 	}
 	reg, err := registry.New(registry.Options{
 		Records: stores.records, Policies: e.cfg.policies(), Now: e.cfg.Now, Logger: e.cfg.Logger,
+		// Whoever reached us by a name that no certificate of ours covers was not meant for us.
+		OwnsHost: trust.ServerNames(e.cfg.certificateHosts()...).Cover,
 	})
 	if err != nil {
 		return err

@@ -52,6 +52,14 @@ func ServerNames(hosts ...string) Names {
 	return n
 }
 
+// Cover reports whether host, a name or an address without a port, is one of
+// the names, by the rules for certificates: any case, and a wildcard for one
+// label.
+func (n Names) Cover(host string) bool {
+	c := x509.Certificate{DNSNames: n.DNS, IPAddresses: n.IP}
+	return c.VerifyHostname(host) == nil
+}
+
 // equal reports whether c covers exactly these names, in whatever order.
 func (n Names) equal(c *x509.Certificate) bool {
 	return len(n.DNS) == len(c.DNSNames) && len(n.IP) == len(c.IPAddresses) &&
