@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,7 +65,7 @@ func TestSendC2DRefuses(t *testing.T) {
 		"unknown module": {iothub.C2DMessage{ID: iothub.ID{DeviceID: "d", ModuleID: "x"}}, iothub.CodeModuleNotFound},
 		"too large":      {iothub.C2DMessage{ID: id, Body: make([]byte, iothub.MaxC2DSize+1)}, iothub.CodeMessageTooLarge},
 		"bad ack":        {iothub.C2DMessage{ID: id, Ack: "maybe"}, iothub.CodeArgumentInvalid},
-		"bad message ID": {iothub.C2DMessage{ID: id, System: iothub.SystemProperties{MessageID: "a b"}}, iothub.CodeArgumentInvalid},
+		"bad message ID": {iothub.C2DMessage{ID: id, System: iothub.SystemProperties{MessageID: strings.Repeat("x", 129)}}, iothub.CodeArgumentInvalid},
 		"past expiry":    {iothub.C2DMessage{ID: id, ExpiryTime: now.Add(-time.Second)}, iothub.CodeInvalidMessageExpiryTime},
 		"far expiry":     {iothub.C2DMessage{ID: id, ExpiryTime: now.Add(49 * time.Hour)}, iothub.CodeInvalidMessageExpiryTime},
 	} {

@@ -14,7 +14,7 @@ import (
 // markerQueue names the identities whose queues hold messages that want to be
 // told of their expiry. A restarted hub reads it to know which queues to watch;
 // all others can wait until somebody asks for them.
-const markerQueue = "$c2d"
+const markerQueue = "/c2d"
 
 // load reads the queue of p if it is not in memory. Messages of an earlier
 // identity with the same name are discarded. The caller holds p.io.

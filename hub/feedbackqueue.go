@@ -13,7 +13,7 @@ import (
 )
 
 // feedbackQueueName is the store's queue of feedback records, one per entry.
-const feedbackQueueName = "$feedback"
+const feedbackQueueName = "/feedback"
 
 // maxFeedbackRecords is the most records of one feedback message.
 // Source: IoT Hub devguide, cloud-to-device message feedback.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,7 +73,7 @@ func TestTelemetryRefusals(t *testing.T) {
 	f := newFixture(t)
 	c, _ := f.connect(f.device("d"), "mqtt")
 	wantCode(t, f.telemetry(c, iothub.Telemetry{Body: make([]byte, iothub.MaxTelemetrySize+1)}), iothub.CodeMessageTooLarge)
-	wantCode(t, f.telemetry(c, iothub.Telemetry{System: iothub.SystemProperties{MessageID: "a b"}}), iothub.CodeArgumentInvalid)
+	wantCode(t, f.telemetry(c, iothub.Telemetry{System: iothub.SystemProperties{MessageID: strings.Repeat("x", 129)}}), iothub.CodeArgumentInvalid)
 	if err := f.telemetry(c, iothub.Telemetry{Body: make([]byte, iothub.MaxTelemetrySize)}); err != nil {
 		t.Error(err)
 	}

@@ -77,12 +77,13 @@ func MessageSize(s *SystemProperties, p Properties, body []byte) int {
 }
 
 // ValidateMessageID checks a message ID of telemetry or a cloud-to-device
-// message: at most 128 characters of the device ID set; empty is allowed.
+// message: at most 128 bytes; empty is allowed. The documentation names the
+// characters of device IDs too, but not what the hub does about others.
 func ValidateMessageID(s string) error {
-	if s == "" {
-		return nil
+	if len(s) > MaxIDLength {
+		return NewError(CodeArgumentInvalid, "The message ID is longer than %d characters.", MaxIDLength)
 	}
-	return validateID("message", s)
+	return nil
 }
 
 // Telemetry is one device-to-cloud message with what the hub stamps on it.

@@ -101,8 +101,8 @@ type Entry struct {
 
 // Queues keeps small ordered queues of opaque payloads. A queue is named by a
 // text: QueueName(id) for the cloud-to-device queue of an identity (deleted
-// with its record), or any name that starts with "$" for the hub's own; so no
-// device ID may start with "$".
+// with its record), or any name that starts with "/", which no identity's name
+// does, for the hub's own.
 //
 // An operation whose ctx ends while it waits returns the error of ctx; it may
 // take effect all the same. This holds for Records too.

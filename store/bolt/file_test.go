@@ -114,7 +114,7 @@ func TestOneBadWrite(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 5 {
 		group.Add(1)
-		name := fmt.Sprint("$", i)
+		name := fmt.Sprint("/", i)
 		s.writeAsync(0, func(b *batch) error {
 			if _, err := b.append(name, []byte("x")); err != nil {
 				return err
@@ -133,7 +133,7 @@ func TestOneBadWrite(t *testing.T) {
 	close(release)
 	group.Wait()
 	for i := range 5 {
-		entries, err := s.Queues().Load(ctx, fmt.Sprint("$", i))
+		entries, err := s.Queues().Load(ctx, fmt.Sprint("/", i))
 		if err != nil || len(entries) == 1 == (i == 2) {
 			t.Errorf("queue %d: %d entries, %v", i, len(entries), err)
 		}

@@ -48,7 +48,7 @@ func (b *batch) append(name string, payload []byte) (uint64, error) {
 // owned reports whether the queue may exist: its identity does, or it is the
 // hub's own.
 func (b *batch) owned(name string) bool {
-	return strings.HasPrefix(name, "$") || b.records.Get(textKey(name)) != nil
+	return strings.HasPrefix(name, "/") || b.records.Get(textKey(name)) != nil
 }
 
 // Load returns all entries.

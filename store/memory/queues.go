@@ -49,7 +49,7 @@ func (q *queues) Append(ctx context.Context, name string, payload []byte) (uint6
 // ownedLocked reports whether the queue may exist: its identity does, or it is
 // the hub's own.
 func (d *data) ownedLocked(name string) bool {
-	if strings.HasPrefix(name, "$") {
+	if strings.HasPrefix(name, "/") {
 		return true
 	}
 	device, module, _ := strings.Cut(name, "/")

@@ -22,7 +22,7 @@ type model struct {
 }
 
 func (m *model) owned(queue string) bool {
-	if queue[0] == '$' {
+	if queue[0] == '/' {
 		return true
 	}
 	for id := range m.records {
@@ -88,7 +88,7 @@ func (m *model) remove(queue string, n uint64) {
 
 func testDataModel(t *testing.T, b DataBackend) {
 	ids := []iothub.ID{device("a"), device("a0"), device("a-"), device("b"), module("a", "m"), module("a", "n"), module("b", "m")}
-	queues := []string{"a", "a0", "a-", "b", "a/m", "a/n", "b/m", "$one", "$two"}
+	queues := []string{"a", "a0", "a-", "b", "a/m", "a/n", "b/m", "/one", "/two"}
 	ctx := context.Background()
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "storetest")

@@ -101,9 +101,9 @@ func testQueueNeedsIdentity(f *fixture) {
 	if got := f.load("d"); len(got) != 1 {
 		f.t.Errorf("a refused move left %q", got)
 	}
-	f.append("$mine", "x")
-	if got := f.load("$mine"); len(got) != 1 {
-		f.t.Errorf("$mine: %q", got)
+	f.append("/mine", "x")
+	if got := f.load("/mine"); len(got) != 1 {
+		f.t.Errorf("/mine: %q", got)
 	}
 }
 
@@ -111,22 +111,22 @@ func testQueueMove(f *fixture) {
 	ctx := context.Background()
 	f.put(record(device("d")))
 	one, two := f.append("d", "1"), f.append("d", "2")
-	f.append("$feedback", "0")
-	n, err := f.Queues.Move(ctx, "d", one, "$feedback", []byte("about 1"))
+	f.append("/feedback", "0")
+	n, err := f.Queues.Move(ctx, "d", one, "/feedback", []byte("about 1"))
 	if err != nil || n <= 1 {
 		f.t.Fatalf("move: %d, %v", n, err)
 	}
 	for _, again := range []uint64{one, 99} {
-		_, err = f.Queues.Move(ctx, "d", again, "$feedback", []byte("again"))
+		_, err = f.Queues.Move(ctx, "d", again, "/feedback", []byte("again"))
 		f.wantErr("move of a gone entry", err, store.ErrNotFound)
 	}
-	_, err = f.Queues.Move(ctx, "$none", 1, "$feedback", []byte("again"))
+	_, err = f.Queues.Move(ctx, "/none", 1, "/feedback", []byte("again"))
 	f.wantErr("move from an unknown queue", err, store.ErrNotFound)
 	f.reopen()
 	if d := diff([]string{"2"}, f.load("d")); d != "" {
 		f.t.Error(d)
 	}
-	if d := diff([]string{"0", "about 1"}, f.load("$feedback")); d != "" {
+	if d := diff([]string{"0", "about 1"}, f.load("/feedback")); d != "" {
 		f.t.Error(d)
 	}
 	// Within one queue it is a move to the end.
@@ -161,9 +161,9 @@ func testQueueAsync(f *fixture) {
 	}
 	moves := make(chan moved, 10)
 	// A callback may start the next operation.
-	f.Queues.MoveAsync("d", three, "$feedback", []byte("about 3"), func(n uint64, err error) {
+	f.Queues.MoveAsync("d", three, "/feedback", []byte("about 3"), func(n uint64, err error) {
 		moves <- moved{n, err}
-		f.Queues.MoveAsync("d", three, "$feedback", []byte("again"), func(n uint64, err error) { moves <- moved{n, err} })
+		f.Queues.MoveAsync("d", three, "/feedback", []byte("again"), func(n uint64, err error) { moves <- moved{n, err} })
 	})
 	if m := <-moves; m.err != nil || m.n != 1 {
 		f.t.Errorf("move: %+v", m)
@@ -171,12 +171,12 @@ func testQueueAsync(f *fixture) {
 	if m := <-moves; !errors.Is(m.err, store.ErrNotFound) {
 		f.t.Errorf("second move: %+v", m)
 	}
-	f.Queues.MoveAsync("d", three, "$feedback", []byte("again"), nil)
+	f.Queues.MoveAsync("d", three, "/feedback", []byte("again"), nil)
 	f.reopen()
 	if d := diff([]string{"4"}, f.load("d")); d != "" {
 		f.t.Error(d)
 	}
-	if d := diff([]string{"about 3"}, f.load("$feedback")); d != "" {
+	if d := diff([]string{"about 3"}, f.load("/feedback")); d != "" {
 		f.t.Error(d)
 	}
 }
@@ -234,7 +234,7 @@ func testQueueMoveConcurrent(f *fixture) {
 	for range enders {
 		group.Go(func() {
 			for n := uint64(1); n <= messages; n++ {
-				_, err := f.Queues.Move(ctx, "d", n, "$feedback", fmt.Appendf(nil, "%d", n))
+				_, err := f.Queues.Move(ctx, "d", n, "/feedback", fmt.Appendf(nil, "%d", n))
 				if err != nil && !errors.Is(err, store.ErrNotFound) {
 					f.t.Errorf("move: %v", err)
 				}
@@ -247,7 +247,7 @@ func testQueueMoveConcurrent(f *fixture) {
 		f.t.Errorf("%d messages are left", len(got))
 	}
 	seen := map[string]bool{}
-	for _, p := range f.load("$feedback") {
+	for _, p := range f.load("/feedback") {
 		if seen[p] {
 			f.t.Errorf("two feedbacks for %s", p)
 		}
@@ -280,7 +280,7 @@ func testClosed(f *fixture) {
 	}
 	errs := make(chan error, 2)
 	f.Queues.RemoveAsync("d", 1, func(err error) { errs <- err })
-	f.Queues.MoveAsync("d", 1, "$feedback", nil, func(_ uint64, err error) { errs <- err })
+	f.Queues.MoveAsync("d", 1, "/feedback", nil, func(_ uint64, err error) { errs <- err })
 	for range 2 {
 		f.wantErr("asynchronous", <-errs, store.ErrClosed)
 	}
@@ -298,6 +298,6 @@ func (f *fixture) everything(ctx context.Context) map[string]error {
 	_, out["Load"] = f.Queues.Load(ctx, "d")
 	out["Replace"] = f.Queues.Replace(ctx, "d", 1, nil)
 	out["Remove"] = f.Queues.Remove(ctx, "d", 1)
-	_, out["Move"] = f.Queues.Move(ctx, "d", 1, "$feedback", nil)
+	_, out["Move"] = f.Queues.Move(ctx, "d", 1, "/feedback", nil)
 	return out
 }

@@ -117,7 +117,7 @@ func testRecordCascade(f *fixture) {
 		f.put(record(id))
 		f.append(store.QueueName(id), "for "+id.String())
 	}
-	f.append("$feedback", "stays")
+	f.append("/feedback", "stays")
 	if err := f.Records.Delete(ctx, module("d", "n"), 0); err != nil {
 		f.t.Fatal(err)
 	}
@@ -139,8 +139,8 @@ func testRecordCascade(f *fixture) {
 				f.t.Errorf("queue of %s: %q", id, got)
 			}
 		}
-		if got := f.load("$feedback"); len(got) != 1 {
-			f.t.Errorf("$feedback: %q", got)
+		if got := f.load("/feedback"); len(got) != 1 {
+			f.t.Errorf("/feedback: %q", got)
 		}
 		f.wantCounts(store.Counts{Devices: 4, Modules: 2})
 		f.reopen()
