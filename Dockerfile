@@ -22,7 +22,8 @@ COPY --from=build --chown=65532:65532 /out/data /data
 COPY --from=build --chown=65532:65532 /out/tmp /tmp
 # A port can only be published from an address that others reach; publish the
 # management port, 8484, to 127.0.0.1 only.
-ENV HUBNERITE_BIND=0.0.0.0 HUBNERITE_DATA=/data
+# Data goes to /data/hubnerite unless HUBNERITE_DATA or HUBNERITE_IN_MEMORY says otherwise.
+ENV HUBNERITE_BIND=0.0.0.0 XDG_DATA_HOME=/data
 USER 65532:65532
 VOLUME /data
 EXPOSE 443 5671 8883 8484
