@@ -109,8 +109,10 @@ func TestMapHosts(t *testing.T) {
 }
 
 func TestBannerNamesAttention(t *testing.T) {
-	info := emulator.Info{Version: "v1", HostName: "hub1.test", AdminURL: "http://127.0.0.1:8484",
-		ConnectionStrings: map[string]string{"iothubowner": "OWNER"}}
+	info := emulator.Info{
+		Version: "v1", HostName: "hub1.test", AdminURL: "http://127.0.0.1:8484",
+		ConnectionStrings: map[string]string{"iothubowner": "OWNER"},
+	}
 	text := banner(info, []string{"mind the gap"}, emulator.Config{Bind: "0.0.0.0"})
 	for _, want := range []string{"ATTENTION: mind the gap\n", "\n  OWNER\n", "device create NAME\n", "\nhubnerite ready\n"} {
 		if !strings.Contains(text, want) {

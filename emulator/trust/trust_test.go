@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+func start() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 func load(t *testing.T, o Options) *Server {
 	t.Helper()
@@ -37,7 +37,7 @@ func read(t *testing.T, path string) string {
 
 func TestFirstStartMakesEverything(t *testing.T) {
 	dir := t.TempDir()
-	s := load(t, Options{Dir: dir, Now: start, Hosts: []string{"Hub1.localhost", "hub.example:8443", "192.168.7.9", "[fe80::1]"}})
+	s := load(t, Options{Dir: dir, Now: start(), Hosts: []string{"Hub1.localhost", "hub.example:8443", "192.168.7.9", "[fe80::1]"}})
 	leaf := s.Certificate.Leaf
 
 	if got := leaf.PublicKey.(*ecdsa.PublicKey).Curve.Params().Name; got != "P-256" {
@@ -51,7 +51,7 @@ func TestFirstStartMakesEverything(t *testing.T) {
 		"localhost", "127.0.0.1", "::1", "hub1.localhost", "hub.example", "192.168.7.9", "fe80::1",
 		"myhub.azure-devices.net", "myhub.device.azure-devices.net", "global.azure-devices-provisioning.net", "ns.servicebus.windows.net",
 	} {
-		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: pool, CurrentTime: start}); err != nil {
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: pool, CurrentTime: start()}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -78,8 +78,8 @@ func TestFirstStartMakesEverything(t *testing.T) {
 
 func TestRestartKeepsCertificates(t *testing.T) {
 	dir := t.TempDir()
-	first := load(t, Options{Dir: dir, Now: start, Hosts: []string{"a.localhost", "b.localhost"}})
-	second := load(t, Options{Dir: dir, Now: start.Add(time.Hour), Hosts: []string{"b.localhost", "a.localhost"}})
+	first := load(t, Options{Dir: dir, Now: start(), Hosts: []string{"a.localhost", "b.localhost"}})
+	second := load(t, Options{Dir: dir, Now: start().Add(time.Hour), Hosts: []string{"b.localhost", "a.localhost"}})
 	if !second.Certificate.Leaf.Equal(first.Certificate.Leaf) {
 		t.Error("a restart with the same names made a new server certificate")
 	}
@@ -96,20 +96,20 @@ func TestServerCertificateIsMadeAnew(t *testing.T) {
 		wantCA bool // the authority stays
 		want   bool // the server certificate stays
 	}{
-		"nothing changed":         {now: start.Add(300 * 24 * time.Hour), wantCA: true, want: true},
-		"a host name more":        {now: start, hosts: []string{"x.localhost"}, wantCA: true},
-		"30 days before its end":  {now: start.Add(336 * 24 * time.Hour), wantCA: true},
-		"after its end":           {now: start.Add(500 * 24 * time.Hour), wantCA: true},
-		"spoilt certificate":      {now: start, spoil: ServerFile, wantCA: true},
-		"spoilt key":              {now: start, spoil: ServerKeyFile, wantCA: true},
-		"authority ended":         {now: start.Add(11 * 365 * 24 * time.Hour)},
-		"clock far in the past":   {now: start.Add(-48 * time.Hour), wantCA: true},
-		"authority's last months": {now: start.Add(caLifetime - 20*24*time.Hour), wantCA: true},
+		"nothing changed":         {now: start().Add(300 * 24 * time.Hour), wantCA: true, want: true},
+		"a host name more":        {now: start(), hosts: []string{"x.localhost"}, wantCA: true},
+		"30 days before its end":  {now: start().Add(336 * 24 * time.Hour), wantCA: true},
+		"after its end":           {now: start().Add(500 * 24 * time.Hour), wantCA: true},
+		"spoilt certificate":      {now: start(), spoil: ServerFile, wantCA: true},
+		"spoilt key":              {now: start(), spoil: ServerKeyFile, wantCA: true},
+		"authority ended":         {now: start().Add(11 * 365 * 24 * time.Hour)},
+		"clock far in the past":   {now: start().Add(-48 * time.Hour), wantCA: true},
+		"authority's last months": {now: start().Add(caLifetime - 20*24*time.Hour), wantCA: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			before := load(t, Options{Dir: dir, Now: start})
+			before := load(t, Options{Dir: dir, Now: start()})
 			if tt.spoil != "" {
 				if err := os.WriteFile(filepath.Join(dir, tt.spoil), []byte("spoilt"), 0o600); err != nil {
 					t.Fatal(err)
@@ -130,7 +130,7 @@ func TestServerCertificateIsMadeAnew(t *testing.T) {
 			}
 			again := load(t, Options{Dir: dir, Now: tt.now, Hosts: tt.hosts})
 			if !again.Certificate.Leaf.Equal(after.Certificate.Leaf) {
-				t.Error("the next start makes yet another one")
+				t.Error("the next start() makes yet another one")
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestSpoiltAuthorityIsAnError(t *testing.T) {
 	}{{"certificate", CAFile, false}, {"key", CAKeyFile, false}, {"missing key", CAKeyFile, true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			load(t, Options{Dir: dir, Now: start})
+			load(t, Options{Dir: dir, Now: start()})
 			path := filepath.Join(dir, tt.file)
 			err := os.WriteFile(path, []byte("spoilt"), 0o600)
 			if tt.remove {
@@ -152,7 +152,7 @@ func TestSpoiltAuthorityIsAnError(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Load(Options{Dir: dir, Now: start}); err == nil || !strings.Contains(err.Error(), tt.file) {
+			if _, err := Load(Options{Dir: dir, Now: start()}); err == nil || !strings.Contains(err.Error(), tt.file) {
 				t.Errorf("error %v, want one that names %s", err, tt.file)
 			}
 		})
@@ -161,11 +161,11 @@ func TestSpoiltAuthorityIsAnError(t *testing.T) {
 
 func TestGivenCertificate(t *testing.T) {
 	source := t.TempDir()
-	load(t, Options{Dir: source, Now: start, Hosts: []string{"mine.example"}})
+	load(t, Options{Dir: source, Now: start(), Hosts: []string{"mine.example"}})
 	cert, key := filepath.Join(source, ServerFile), filepath.Join(source, ServerKeyFile)
 
 	dir := t.TempDir()
-	s := load(t, Options{Dir: dir, CertFile: cert, KeyFile: key, Now: start, Hosts: []string{"mine.example", "other.example"}})
+	s := load(t, Options{Dir: dir, CertFile: cert, KeyFile: key, Now: start(), Hosts: []string{"mine.example", "other.example"}})
 	if s.CAFile != cert {
 		t.Errorf("CA file %s, want %s", s.CAFile, cert)
 	}
@@ -178,7 +178,7 @@ func TestGivenCertificate(t *testing.T) {
 	if !strings.Contains(read(t, s.BundleFile), strings.TrimSpace(string(s.CA))) {
 		t.Error("the bundle does not begin with the given chain")
 	}
-	late := load(t, Options{Dir: dir, CertFile: cert, KeyFile: key, Now: start.AddDate(2, 0, 0)})
+	late := load(t, Options{Dir: dir, CertFile: cert, KeyFile: key, Now: start().AddDate(2, 0, 0)})
 	if len(late.Notices) != 1 || !strings.Contains(late.Notices[0], "ended") {
 		t.Errorf("notices %q, want one about the end", late.Notices)
 	}
@@ -188,7 +188,7 @@ func TestGivenCertificate(t *testing.T) {
 		"no cert":     {Dir: dir, KeyFile: key},
 		"absent":      {Dir: dir, CertFile: cert + "x", KeyFile: key},
 		"wrong key":   {Dir: dir, CertFile: cert, KeyFile: filepath.Join(source, CAKeyFile)},
-		"no such dir": {Dir: filepath.Join(dir, "absent"), Now: start},
+		"no such dir": {Dir: filepath.Join(dir, "absent"), Now: start()},
 	} {
 		if _, err := Load(o); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -197,8 +197,8 @@ func TestGivenCertificate(t *testing.T) {
 }
 
 func TestBundle(t *testing.T) {
-	ca := load(t, Options{Dir: t.TempDir(), Now: start}).CA
-	root := load(t, Options{Dir: t.TempDir(), Now: start}).CA
+	ca := load(t, Options{Dir: t.TempDir(), Now: start()}).CA
+	root := load(t, Options{Dir: t.TempDir(), Now: start()}).CA
 	roots := append([]byte("# a comment\n"), root...)
 	roots = append(roots, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("no")})...)
 	roots = append(append(roots, ca...), root...)
@@ -210,7 +210,7 @@ func TestBundle(t *testing.T) {
 
 func TestSystemRootsPassOverOurOwnBundle(t *testing.T) {
 	dir := t.TempDir()
-	s := load(t, Options{Dir: dir, Now: start})
+	s := load(t, Options{Dir: dir, Now: start()})
 	platform := func() []byte { return []byte("platform") }
 	theirs := filepath.Join(dir, "theirs.pem")
 	if err := os.WriteFile(theirs, s.CA, 0o600); err != nil {
