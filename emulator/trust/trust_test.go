@@ -130,7 +130,7 @@ func TestServerCertificateIsMadeAnew(t *testing.T) {
 			}
 			again := load(t, Options{Dir: dir, Now: tt.now, Hosts: tt.hosts})
 			if !again.Certificate.Leaf.Equal(after.Certificate.Leaf) {
-				t.Error("the next start() makes yet another one")
+				t.Error("the next start makes yet another one")
 			}
 		})
 	}
