@@ -2,7 +2,7 @@ package amqphub
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"strings"
 
 	"github.com/hubnerite/hubnerite/amqp"
@@ -29,18 +29,20 @@ func (s *Server) authenticate(ctx context.Context, c amqp.Credentials) (any, err
 	}
 	h, err := s.loginHub(c)
 	if err != nil {
-		return nil, s.refuseLogin(c, err)
+		return nil, refuseLogin(c, err)
 	}
 	grant, err := h.Authenticate(ctx, c.Password)
 	if err != nil {
-		return nil, s.refuseLogin(c, err)
+		return nil, refuseLogin(c, err)
 	}
 	return plainLogin{h, grant}, nil
 }
 
-func (s *Server) refuseLogin(c amqp.Credentials, err error) error {
-	s.log.Warn("AMQP login refused", "user", c.Username, "conn", remoteAddr(c.Conn), "code", int(iothub.AsError(err).Code), "err", err)
-	return &amqp.SASLRefusal{Code: wire.SASLAuth, Reason: err.Error()}
+func refuseLogin(c amqp.Credentials, err error) error {
+	// The engine logs it as the end of the connection. Who swaps user name and
+	// password shall not find the token there.
+	user, _, _ := strings.Cut(c.Username, " ")
+	return &amqp.SASLRefusal{Code: wire.SASLAuth, Reason: fmt.Sprintf("login of %.128q: %v", user, err)}
 }
 
 // loginHub finds the hub that a login is for: by the host name in sasl-init or
@@ -77,11 +79,4 @@ func userHub(user string) string {
 		return name
 	}
 	return name + ".azure-devices.net"
-}
-
-func remoteAddr(c net.Conn) string {
-	if c == nil || c.RemoteAddr() == nil {
-		return ""
-	}
-	return c.RemoteAddr().String()
 }

@@ -87,7 +87,7 @@ func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	case kind == addressFeedback && !sends:
 		return p.attachFeedback(a)
 	case kind == addressUnknown || kind == addressC2D || kind == addressFeedback:
-		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %q for this direction.", address)
+		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", address)
 	default:
 		// The hub has it and the emulator does not: say so by name.
 		if err := p.authorize(iothub.ServiceConnect|iothub.DeviceConnect, ""); err != nil && kind != addressDevice {

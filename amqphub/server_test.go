@@ -13,6 +13,7 @@ import (
 	goamqp "github.com/Azure/go-amqp"
 	"go.uber.org/goleak"
 
+	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
@@ -292,6 +293,22 @@ func TestPlainRefusals(t *testing.T) {
 	s := r.dial(goamqp.SASLTypePlain("iothubowner@sas.root.hub1", r.token("service")))
 	if _, err := s.NewSender(r.ctx(), "/messages/devicebound", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRefusedLoginInLog: the log names the user, but not a token that was put in
+// its place, and not all of a long name.
+func TestRefusedLoginInLog(t *testing.T) {
+	for user, want := range map[string]string{
+		"service@sas.root.hub1":                         `login of "service@sas.root.hub1": `,
+		"SharedAccessSignature sr=hub1&sig=secret&se=1": `login of "SharedAccessSignature": `,
+		strings.Repeat("u", 60000):                      `login of "` + strings.Repeat("u", 128) + `": `,
+	} {
+		var refusal *amqp.SASLRefusal
+		err := refuseLogin(amqp.Credentials{Username: user, Password: "password"}, errors.New("why"))
+		if !errors.As(err, &refusal) || refusal.Reason != want+"why" {
+			t.Errorf("%.60s: %v", user, err)
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package broker
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
@@ -31,6 +33,8 @@ type connectPacket struct {
 	password     string
 	hasWill      bool
 	will         will
+	// remaining is the length that the fixed header gives.
+	remaining int
 }
 
 // connect decides on a CONNECT. If it accepts, c has its session and the
@@ -89,12 +93,31 @@ func (p *connectPacket) check() *connectError {
 		return refuseConnect(connackAccepted, iothub.CodeInvalidProtocolVersion, "the CONNECT is not of the MQTT protocol")
 	case p.protocolName != "MQTT" || p.level != mqttLevel:
 		return refuseConnect(connackBadProtocol, iothub.CodeInvalidProtocolVersion, "only MQTT 3.1.1 is supported")
-	case p.reserved, !p.hasWill && (p.will.qos != 0 || p.will.retain), p.will.qos > 2:
+	case p.reserved, !p.hasWill && (p.will.qos != 0 || p.will.retain), p.will.qos > 2, p.remaining != p.length():
+		return &connectError{code: connackAccepted, reason: errMalformed}
+	case !utf8.ValidString(p.userName) || strings.ContainsRune(p.userName, 0):
+		// The library takes it for binary data (MQTT 3.1.1 1.5.3).
 		return &connectError{code: connackAccepted, reason: errMalformed}
 	case p.hasPassword && !p.hasUserName:
 		return refuseConnect(connackMalformedLogin, iothub.CodeIotHubFormatError, "the CONNECT has a password and no user name")
 	}
 	return nil
+}
+
+// length is what the remaining length of the packet must be: the library passes
+// over what follows the last field.
+func (p *connectPacket) length() int {
+	n := 2 + len(p.protocolName) + 1 + 1 + 2 + 2 + len(p.clientID)
+	if p.hasWill {
+		n += 2 + len(p.will.topic) + 2 + len(p.will.payload)
+	}
+	if p.hasUserName {
+		n += 2 + len(p.userName)
+	}
+	if p.hasPassword {
+		n += 2 + len(p.password)
+	}
+	return n
 }
 
 // authenticate finds the hub and verifies the token or, where there is none,

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -99,6 +100,9 @@ func TestConnectMalformed(t *testing.T) {
 		{"flags in the fixed header", patched(func(b []byte) { b[0] |= 1 })},
 		{"empty body", []byte{0x10, 0}},
 		{"cut short", mqtttest.AppendPacket(nil, 0x10, good[3:40])},
+		{"bytes behind the last field", mqtttest.AppendPacket(nil, 0x10, append(append([]byte(nil), good[3:]...), 'x'))},
+		{"invalid UTF-8 in the user name", patched(func(b []byte) { b[bytes.Index(b, []byte("api-version"))] = 0xff })},
+		{"NUL in the user name", patched(func(b []byte) { b[bytes.Index(b, []byte("api-version"))] = 0 })},
 		{"length of five bytes", []byte{0x10, 0xff, 0xff, 0xff, 0xff, 0x01}},
 		{"too large", []byte{0x10, 0xff, 0xff, 0xff, 0x7f}},
 	} {

@@ -48,6 +48,7 @@ func TestMethodAnswers(t *testing.T) {
 		{"404", "null", "null", 0},
 		{"-1", "[1, 2]", "[1, 2]", 0},
 		{"200", "not JSON", "", iothub.CodeIotHubFormatError},
+		{"200", "\"\xff\"", "", iothub.CodeIotHubFormatError},
 		{"200", `"` + strings.Repeat("x", iothub.MaxMethodPayload) + `"`, "", iothub.CodeMessageTooLarge},
 	} {
 		result := invoke(t, w, testDevice(), iothub.MethodRequest{MethodName: "m"})

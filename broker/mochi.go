@@ -91,6 +91,7 @@ func (h *hook) connect(c *conn, pk packets.Packet) (packets.Packet, error) {
 		password:     string(p.Password),
 		hasWill:      p.WillFlag,
 		will:         will{topic: p.WillTopic, payload: p.WillPayload, qos: p.WillQos, retain: p.WillRetain},
+		remaining:    pk.FixedHeader.Remaining,
 	})
 	if refusal != nil {
 		c.fail(refusal)

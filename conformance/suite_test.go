@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +106,7 @@ func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
+		hostileScenarios(),
 	} {
 		all = append(all, group...)
 	}
@@ -205,6 +207,10 @@ func runInNamespace(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), "--- PASS: "+name) {
 			t.Fatalf("the scenario did not run:\n%s", out.String())
+		}
+		// What it had to say although it passed, such as how much it did.
+		for _, line := range regexp.MustCompile(`(?m)^ +\w+_test\.go:\d+: (.*)$`).FindAllStringSubmatch(out.String(), -1) {
+			t.Log(line[1])
 		}
 	case <-time.After(scenarioTimeout + 20*time.Second):
 		killGroup(cmd)

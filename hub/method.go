@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -200,7 +201,7 @@ func (c *Connection) AnswerMethod(requestID string, r iothub.MethodResponse) {
 			"The device's answer exceeds %d bytes.", iothub.MaxMethodPayload)}
 	case len(r.Payload) == 0:
 		result.response.Payload = nil
-	case !json.Valid(r.Payload):
+	case !utf8.Valid(r.Payload) || !json.Valid(r.Payload):
 		result = callResult{err: iothub.NewError(iothub.CodeIotHubFormatError, "The device's answer is not JSON.")}
 	}
 	waiting.result <- result

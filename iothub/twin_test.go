@@ -214,7 +214,7 @@ func TestDecodeTwinPatch(t *testing.T) {
 	if p, err := DecodeTwinPatch([]byte(`{"tags":null}`)); err != nil || p.Tags != nil || p.Desired != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, bad := range []string{``, `null`, `[]`, `{`, `{} {}`, `"x"`} {
+	for _, bad := range []string{``, `null`, `[]`, `{`, `{} {}`, `"x"`, "{\"a\":\"\xff\"}"} {
 		if _, err := DecodeTwinPatch([]byte(bad)); ErrorCode(err) != CodeIotHubFormatError {
 			t.Errorf("%q: %v", bad, err)
 		}

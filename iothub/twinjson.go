@@ -6,11 +6,16 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"unicode/utf8"
 )
 
-// DecodeObject decodes exactly one JSON object, numbers as json.Number. It
-// returns IotHubFormatError for anything else.
+// DecodeObject decodes exactly one JSON object in UTF-8, numbers as
+// json.Number. It returns IotHubFormatError for anything else.
 func DecodeObject(data []byte) (map[string]any, error) {
+	// The decoder would put U+FFFD in the place of what it cannot read.
+	if !utf8.Valid(data) {
+		return nil, NewError(CodeIotHubFormatError, "The body is not UTF-8.")
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var m map[string]any

@@ -113,11 +113,36 @@ func (s *startCmd) logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	// The flag's enum allows only names that slog knows.
 	_ = level.UnmarshalText([]byte(s.LogLevel))
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bounded}
 	if s.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// maxLogText is the longest text of one log attribute, in bytes. Names, paths
+// and topics come from peers and can have tens of kilobytes.
+const maxLogText = 512
+
+// bounded cuts texts and errors that are too long for a log; stacks stay whole.
+func bounded(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch a.Value.Kind() {
+	case slog.KindString:
+		text = a.Value.String()
+	case slog.KindAny:
+		err, ok := a.Value.Any().(error)
+		if !ok {
+			return a
+		}
+		text = err.Error()
+	default:
+		return a
+	}
+	if len(text) > maxLogText && a.Key != "stack" {
+		a.Value = slog.StringValue(fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxLogText], ""), len(text)))
+	}
+	return a
 }
 
 // config turns the settings into an emulator's. Settings that contradict each
