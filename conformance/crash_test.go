@@ -39,6 +39,8 @@ type crash struct {
 
 	mu        sync.Mutex
 	telemetry map[string][]string       // per device: bodies with a PUBACK
+	checked   map[string]int            // per device: how many of telemetry a check has found, before the sequence number in last
+	last      map[string]int64          // per device: the highest sequence number a check has seen
 	reported  map[string]int            // per device: the last report with an answer 204
 	desired   map[string]int            // per device: the last desired value with an answer 200
 	queued    map[string][]string       // per device: bodies with an accepted outcome, not yet received
@@ -67,7 +69,7 @@ func kill9(t *testing.T, s *site) {
 	}
 	c := &crash{
 		t: t, hub: s.startHub(t, append(flags, "--log-level", "warn")...),
-		telemetry: map[string][]string{}, reported: map[string]int{}, desired: map[string]int{}, queued: map[string][]string{},
+		telemetry: map[string][]string{}, checked: map[string]int{}, last: map[string]int64{}, reported: map[string]int{}, desired: map[string]int{}, queued: map[string][]string{},
 		drained: map[string]bool{}, devices: map[string]map[string]any{}, unsure: map[string]bool{},
 	}
 	started := time.Now()
@@ -79,7 +81,7 @@ func kill9(t *testing.T, s *site) {
 		}
 		c.hub.start()
 		c.client.CloseIdleConnections()
-		c.check()
+		c.check(round == rounds-1)
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
@@ -266,23 +268,34 @@ func (c *crash) writeDevices(round int) error {
 	}
 }
 
-// check looks for everything acknowledged so far, and takes the waiting messages.
-func (c *crash) check() {
+// check looks for everything acknowledged, and takes the waiting messages. Telemetry is looked for from where the check before
+// ended, but the final check reads all of it again.
+func (c *crash) check(final bool) {
 	c.t.Helper()
+	if final {
+		clear(c.checked)
+		clear(c.last)
+	}
 	for device, bodies := range c.telemetry {
+		since, ok := c.last[device]
+		if !ok {
+			since = -1
+		}
 		kept := map[string]bool{}
-		last := int64(-1)
-		for _, m := range c.hub.messages(device) {
-			if m.SequenceNumber <= last {
-				c.t.Errorf("%s: sequence number %d after %d", device, m.SequenceNumber, last)
+		for _, m := range c.hub.messagesSince(device, since) {
+			if m.SequenceNumber <= since {
+				c.t.Errorf("%s: sequence number %d after %d", device, m.SequenceNumber, since)
 			}
-			last = m.SequenceNumber
+			since = m.SequenceNumber
 			kept[m.Body] = true
 		}
+		bodies = bodies[c.checked[device]:]
 		lost := slices.DeleteFunc(slices.Clone(bodies), func(body string) bool { return kept[body] })
 		if len(lost) > 0 {
 			c.t.Errorf("%s: %d of %d acknowledged messages are lost, such as %s", device, len(lost), len(bodies), lost[0])
 		}
+		c.checked[device] += len(bodies)
+		c.last[device] = since
 	}
 	for i := range crashSenders {
 		c.checkTwin(fmt.Sprint("t", i))

@@ -209,8 +209,13 @@ type message struct {
 // messages returns all kept telemetry of a device, in order.
 func (h *hub) messages(device string) []message {
 	h.t.Helper()
+	return h.messagesSince(device, -1)
+}
+
+// messagesSince returns those after a sequence number; -1 stands for all.
+func (h *hub) messagesSince(device string, since int64) []message {
+	h.t.Helper()
 	var all []message
-	since := int64(-1)
 	for {
 		query := url.Values{"device": {device}, "limit": {"1000"}}
 		if since >= 0 {
