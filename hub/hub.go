@@ -56,7 +56,15 @@ type Hub struct {
 	closeMu sync.RWMutex
 	closed  bool
 	closing chan struct{}
-	work    sync.WaitGroup
+	// ending ends with closing.
+	ending context.Context
+	finish context.CancelFunc
+	work   sync.WaitGroup
+
+	consumerGroupsMu sync.Mutex
+	// consumerGroups beside $Default, by name in lower case.
+	consumerGroups map[string]consumerGroup
+	created        time.Time
 }
 
 // New returns a hub; Close ends it. It reads the hub's own queues, so that
@@ -87,7 +95,11 @@ func New(o Options) (*Hub, error) {
 		waits:       map[*deadline]struct{}{},
 		unsupported: map[string]int{},
 		closing:     make(chan struct{}),
+		created:     o.Now(),
+
+		consumerGroups: map[string]consumerGroup{},
 	}
+	h.ending, h.finish = context.WithCancel(context.Background())
 	for i := range h.shards {
 		h.shards[i].peers = map[iothub.ID]*peer{}
 	}
@@ -96,6 +108,9 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	if err := h.loadMarkers(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.loadConsumerGroups(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -113,6 +128,7 @@ func (h *Hub) Close() error {
 		return nil
 	}
 	close(h.closing)
+	h.finish()
 	for _, p := range h.allPeers() {
 		h.disconnect(p, errClosing())
 		h.release(p)
@@ -155,6 +171,9 @@ func (h *Hub) Sweep(now time.Time) {
 	}
 	h.sweepFeedback(now)
 }
+
+// Created returns when the hub was started.
+func (h *Hub) Created() time.Time { return h.created }
 
 // Name returns the hub's name.
 func (h *Hub) Name() string { return h.o.Name }

@@ -86,6 +86,18 @@ func ValidateMessageID(s string) error {
 	return nil
 }
 
+// MessageSource says what made a message that the event endpoint hands out.
+// Source: IoT Hub devguide, read from the built-in endpoint (iothub-message-source).
+type MessageSource string
+
+// The sources.
+const (
+	MessageSourceTelemetry             MessageSource = "Telemetry"
+	MessageSourceTwinChange            MessageSource = "twinChangeEvents"
+	MessageSourceDeviceLifecycle       MessageSource = "deviceLifecycleEvents"
+	MessageSourceDeviceConnectionState MessageSource = "deviceConnectionStateEvents"
+)
+
 // Telemetry is one device-to-cloud message with what the hub stamps on it.
 type Telemetry struct {
 	// ID is the sending device or module.
@@ -98,6 +110,8 @@ type Telemetry struct {
 	// GenerationID of the sending identity and how it authenticated.
 	GenerationID string
 	AuthMethod   AuthMethod
+	// Source says what made the message; "" is MessageSourceTelemetry.
+	Source MessageSource
 	// EnqueuedTime is when the hub took the message.
 	EnqueuedTime time.Time
 	// Partition, SequenceNumber and Offset place the message in the telemetry

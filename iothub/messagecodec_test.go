@@ -40,6 +40,7 @@ func TestTelemetryEncodingRoundTrip(t *testing.T) {
 			System: drawSystem(t), Properties: drawProperties(t), Body: drawBody(t),
 			ModelID: rapid.String().Draw(t, "model"), GenerationID: rapid.String().Draw(t, "generation"),
 			AuthMethod: AuthMethod{Scope: "device", Type: "sas", Issuer: rapid.String().Draw(t, "issuer")},
+			Source:     MessageSource(rapid.SampledFrom([]string{"", "Telemetry", "twinChangeEvents"}).Draw(t, "source")),
 		}
 		data := AppendTelemetry(nil, &want)
 		got, err := DecodeTelemetry(data)
@@ -77,7 +78,7 @@ func TestC2DEncodingRoundTrip(t *testing.T) {
 }
 
 func TestDecodeMessageRefusesOtherVersions(t *testing.T) {
-	for _, data := range [][]byte{nil, {0}, {2, 0}, {1}, {1, 200}, {1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x7f}} {
+	for _, data := range [][]byte{nil, {0}, {3, 0}, {1}, {1, 200}, {1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x7f}} {
 		if _, err := DecodeTelemetry(data); !errors.Is(err, ErrMessageEncoding) {
 			t.Errorf("telemetry %v: %v", data, err)
 		}

@@ -8,6 +8,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -158,6 +159,47 @@ type PartitionInfo struct {
 	LastEnqueuedTime time.Time
 }
 
+// PositionKind says how a Position names a place in a partition.
+type PositionKind string
+
+// The kinds of positions.
+const (
+	// PositionEarliest is the oldest record kept.
+	PositionEarliest PositionKind = "earliest"
+	// PositionLatest is behind the newest record: what comes next.
+	PositionLatest PositionKind = "latest"
+	// PositionSequenceNumber and PositionOffset compare Value, PositionEnqueuedTime
+	// compares Time.
+	PositionSequenceNumber PositionKind = "sequenceNumber"
+	PositionOffset         PositionKind = "offset"
+	PositionEnqueuedTime   PositionKind = "enqueuedTime"
+)
+
+// Position is where to begin to read a partition.
+type Position struct {
+	Kind  PositionKind
+	Value int64
+	Time  time.Time
+	// Inclusive begins at the record that has exactly Value or Time; otherwise
+	// reading begins after it.
+	Inclusive bool
+}
+
+// Before reports whether r lies before the position, and so is not to be read.
+// It is for the kinds that compare; records are in order by each of the three.
+func (p Position) Before(r *LogRecord) bool {
+	var order int
+	switch p.Kind {
+	case PositionSequenceNumber:
+		order = cmp.Compare(r.SequenceNumber, p.Value)
+	case PositionOffset:
+		order = cmp.Compare(r.Offset, p.Value)
+	case PositionEnqueuedTime:
+		order = r.EnqueuedTime.Compare(p.Time)
+	}
+	return order < 0 || order == 0 && !p.Inclusive
+}
+
 // Log is an append-only, partitioned log with retention.
 type Log interface {
 	// Partitions returns the number of partitions, fixed for a log.
@@ -173,6 +215,10 @@ type Log interface {
 	// number from on (older ones may be gone: then from the oldest kept). It
 	// returns none when from is the next one.
 	Read(ctx context.Context, partition int, from int64, max int) ([]LogRecord, error)
+	// Find returns the sequence number of the first record to read from position
+	// at on: at least First and at most Next of PartitionInfo, which is the
+	// answer for a position behind the newest record.
+	Find(ctx context.Context, partition int, at Position) (int64, error)
 	// Wait returns once the partition has a durable record with a sequence
 	// number of at least from, or ctx ends.
 	Wait(ctx context.Context, partition int, from int64) error

@@ -80,17 +80,25 @@ func (l *Log) release(s *segment) {
 	}
 }
 
+// loadEntries loads the index of a sealed segment.
+func (l *Log) loadEntries(s *segment, p int) (entries []entry, size int64, err error) {
+	index, end, err := s.loadIndex()
+	if err != nil {
+		return nil, 0, err
+	}
+	l.mu.Lock()
+	s.index, s.size = index, end
+	l.mu.Unlock()
+	return index[p], end, nil
+}
+
 // readSegment reads records of one partition from one segment, up to size.
 func (l *Log) readSegment(ctx context.Context, s *segment, load bool, entries []entry, size int64, p int, from int64, limit int) ([]store.LogRecord, error) {
 	if load {
-		index, end, err := s.loadIndex()
-		if err != nil {
+		var err error
+		if entries, size, err = l.loadEntries(s, p); err != nil {
 			return nil, err
 		}
-		l.mu.Lock()
-		s.index, s.size = index, end
-		l.mu.Unlock()
-		entries, size = index[p], end
 	}
 	position, ok := seek(entries, from)
 	if !ok {

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"sort"
 	"sync"
 	"time"
 
@@ -174,6 +175,31 @@ func (l *telemetry) Read(ctx context.Context, p int, from int64, limit int) ([]s
 		return nil, nil
 	}
 	return append([]store.LogRecord(nil), kept[:min(limit, len(kept))]...), nil
+}
+
+// Find returns the first record to read.
+func (l *telemetry) Find(ctx context.Context, p int, at store.Position) (int64, error) {
+	if err := l.check(p); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trimLocked()
+	part := &l.partitions[p]
+	first := part.next - int64(len(part.records))
+	switch at.Kind {
+	case store.PositionEarliest:
+		return first, nil
+	case store.PositionLatest:
+		return part.next, nil
+	case store.PositionSequenceNumber, store.PositionOffset, store.PositionEnqueuedTime:
+		before := sort.Search(len(part.records), func(i int) bool { return !at.Before(&part.records[i]) })
+		return first + int64(before), nil
+	}
+	return 0, fmt.Errorf("memory: unknown kind of position %q", at.Kind)
 }
 
 // Wait returns once there is a record from on.

@@ -21,6 +21,7 @@ func RunLog(t *testing.T, b LogBackend) {
 		{"Order", testLogOrder},
 		{"Read", testLogRead},
 		{"ReadOld", testLogReadOld},
+		{"Find", testLogFind},
 		{"TimeNeverFalls", testLogTime},
 		{"Reopen", testLogReopen},
 		{"Wait", testLogWait},

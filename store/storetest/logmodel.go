@@ -76,6 +76,19 @@ func testLogModel(t *testing.T, b LogBackend) {
 					t.Fatalf("from %d:\n%s", from, d)
 				}
 			},
+			"find": func(t *rapid.T) {
+				p := rapid.IntRange(0, partitions-1).Draw(t, "partition")
+				if len(truth[p]) == 0 {
+					return
+				}
+				r := truth[p][rapid.IntRange(0, len(truth[p])-1).Draw(t, "near")]
+				at := rapid.SampledFrom(positions(r)).Draw(t, "at")
+				got, err := l.Find(ctx, p, at)
+				want := firstToRead(truth[p], store.PartitionInfo{Next: int64(len(truth[p]))}, at)
+				if err != nil || got != want {
+					t.Fatalf("%+v: %d, %v; want %d", at, got, err, want)
+				}
+			},
 			"": func(t *rapid.T) {
 				for p := range partitions {
 					want := store.PartitionInfo{Next: int64(len(truth[p])), LastOffset: -1}
