@@ -143,6 +143,15 @@ func (s *Sender) Credit() uint32 {
 	return s.credit
 }
 
+// WantReady arranges that [Source.Ready] is called once sending is possible, as a TrySend that would block does. It
+// is for sources that look at Credit before they take a message from somewhere.
+func (s *Sender) WantReady() {
+	s.session.conn.mu.Lock()
+	defer s.session.conn.mu.Unlock()
+	s.armed = true
+	s.enqueueLocked()
+}
+
 // Draining says that the client wants its credit used up: what is there should be sent now, the rest of the credit
 // will be taken back (OASIS AMQP 1.0 2.6.7).
 func (s *Sender) Draining() bool {

@@ -105,7 +105,11 @@ func (f *feedbackSource) carryOut(d decision) {
 // pump sends until there is no credit or no feedback. It locks a message only
 // when the link has credit for it.
 func (f *feedbackSource) pump() {
-	for f.sender.Credit() > 0 {
+	for {
+		if f.sender.Credit() == 0 {
+			f.sender.WantReady()
+			return
+		}
 		d, ok, err := f.peer.hub.ReceiveFeedback(f.peer.hubContext())
 		if err != nil {
 			f.sender.Close(f.peer.refuse("feedback", err))

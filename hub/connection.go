@@ -55,6 +55,7 @@ type Connection struct {
 	o        ConnectionOptions
 	identity iothub.Identity
 	grant    atomic.Pointer[iothub.Grant]
+	modelID  atomic.Pointer[string]
 	closed   atomic.Bool
 
 	// Guarded by p.mu.
@@ -74,6 +75,7 @@ func (h *Hub) Connect(ctx context.Context, id iothub.ID, o ConnectionOptions, cl
 	defer h.leave()
 	c := &Connection{h: h, p: h.acquire(id), client: client, o: o}
 	c.grant.Store(&o.Grant)
+	c.modelID.Store(&o.ModelID)
 	old, calls, err := c.attach(ctx)
 	if err != nil {
 		h.release(c.p)
@@ -195,6 +197,19 @@ func (c *Connection) Close() {
 	calls := p.detachLocked(c.h.now())
 	p.mu.Unlock()
 	c.h.detached(c, calls, errConnectionClosed())
+}
+
+// SetModelID announces the digital twin model after the connection was made: on
+// AMQP it comes with a link that need not be the first one. "" changes nothing.
+func (c *Connection) SetModelID(ctx context.Context, modelID string) error {
+	if modelID == "" || modelID == *c.modelID.Load() {
+		return nil
+	}
+	if err := c.h.o.Registry.SetModelID(ctx, c.p.id, modelID); err != nil {
+		return err
+	}
+	c.modelID.Store(&modelID)
+	return nil
 }
 
 // Renew replaces the grant in place (AMQP put-token).

@@ -24,7 +24,7 @@ func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done
 	}
 	now := c.h.now()
 	t.ID = c.p.id
-	t.ModelID = c.o.ModelID
+	t.ModelID = *c.modelID.Load()
 	t.GenerationID = c.identity.GenerationID
 	t.AuthMethod = c.grant.Load().AuthMethod
 	c.p.touch(now)
