@@ -51,6 +51,10 @@ type conn struct {
 	idleTimeout time.Duration
 	// readDeadline is the one last set, on the reader's goroutine.
 	readDeadline time.Time
+	// writeDeadline is the one last set by who flushes.
+	writeDeadline time.Time
+
+	lane lane
 
 	// helpers are the flusher and the closer; Close waits for them.
 	helpers sync.WaitGroup
@@ -83,9 +87,37 @@ func newConn(c net.Conn, number uint64, protocol string, connectTimeout, writeTi
 	return w
 }
 
-// Read flushes, then reads. After abort it takes in and forgets what comes
-// until the peer ends or the linger time is over.
+// Read gives the MQTT library the rest of one packet, or as much of it as p
+// takes. Telemetry it consumes itself.
 func (c *conn) Read(p []byte) (int, error) {
+	for {
+		before := c.lane.at
+		rest, err := c.lane.next(c.session)
+		if err != nil {
+			c.fail(err)
+			return 0, err
+		}
+		if len(rest) > 0 {
+			n := copy(p, rest)
+			c.lane.handed(n)
+			return n, nil
+		}
+		if c.lane.at > before {
+			// The library does this for the packets that it sees.
+			_ = c.SetDeadline(time.Time{})
+		}
+		if c.lane.err != nil {
+			return 0, c.lane.err
+		}
+		n, err := c.receive(c.lane.room())
+		c.lane.end += n
+		c.lane.err = err
+	}
+}
+
+// receive flushes, then reads. After abort it takes in and forgets what comes
+// until the peer ends or the linger time is over.
+func (c *conn) receive(p []byte) (int, error) {
 	c.park()
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
@@ -133,12 +165,16 @@ func (c *conn) flushLocked() {
 	for len(c.out) > 0 && c.broken == nil && !c.held {
 		batch := c.out
 		c.out = c.spare[:0]
-		timeout := c.writeTimeout
-		if c.closing {
+		timeout, closing := c.writeTimeout, c.closing
+		if closing {
 			timeout = min(timeout, lingerTime)
 		}
 		c.mu.Unlock()
-		_ = c.SetWriteDeadline(time.Now().Add(timeout))
+		// A deadline that would hardly move stays.
+		if t := time.Now().Add(timeout); closing || t.Sub(c.writeDeadline) > timeout/16 {
+			c.writeDeadline = t
+			_ = c.SetWriteDeadline(t)
+		}
 		_, err := c.Conn.Write(batch)
 		c.mu.Lock()
 		if cap(batch) <= highWater {

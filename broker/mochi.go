@@ -10,8 +10,8 @@ import (
 // This file alone knows the MQTT library, mochi v2.7.9. What it takes over and
 // what it must never see are the facts that mochi_test.go holds fast:
 //
-//   - Every packet after CONNECT is consumed in OnPacketRead, but for PINGREQ and
-//     DISCONNECT. A consumed packet is replaced by a PUBACK that nobody waits for,
+//   - Every packet after CONNECT that the lane did not take before is consumed in
+//     OnPacketRead, but for PINGREQ and DISCONNECT. A consumed packet is replaced by a PUBACK that nobody waits for,
 //     which the library passes over. Its topic tree, its retained messages and
 //     its inflight map, which mixes up the packet identifiers of the two
 //     directions, stay empty.

@@ -19,8 +19,9 @@ import (
 const (
 	// maxPacketSize bounds one packet: the largest message and the longest topic.
 	maxPacketSize = iothub.MaxTelemetrySize + maxTopic + 16
-	// readBuffer is the read buffer of a connection in bytes.
-	readBuffer = 8 << 10
+	// readBuffer is the library's read buffer of a connection in bytes. Most of
+	// what is sent does not pass through it.
+	readBuffer = 1 << 10
 )
 
 var errClosing = iothub.NewError(iothub.CodeServiceUnavailable, "the server is closing")
