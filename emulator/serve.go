@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -64,8 +63,7 @@ func (e *Emulator) tlsListener(name string) net.Listener {
 func (e *Emulator) httpServer(name string, h http.Handler, configure func(*http.Server)) *http.Server {
 	s := &http.Server{Handler: h} //nolint:gosec // configure sets the time-outs
 	configure(s)
-	// What net/http has to say is about peers: bad handshakes and the like.
-	s.ErrorLog = slog.NewLogLogger(e.cfg.Logger.With("listener", name).Handler(), slog.LevelDebug)
+	watchHTTP(s, e.cfg.Logger.With("listener", name))
 	e.onClose(name, func(ctx context.Context) error {
 		// The hub is closed by now: calls in progress end at once, and what is
 		// left are clients that connected and ask nothing.
