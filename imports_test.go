@@ -56,6 +56,8 @@ func libraries() map[string][]string {
 		},
 		"go.etcd.io/bbolt":           {"store/bolt"},
 		"github.com/alecthomas/kong": {"cmd/hubnerite/..."},
+		// A test of amqp has a client on the other end.
+		"github.com/coder/websocket": {"rest/...", "amqp"},
 	}
 }
 

@@ -23,7 +23,8 @@ const httpGrace = time.Second
 // serve makes the front ends and puts them on their listeners. Close undoes it
 // in an order in which nothing waits for something that is gone: nobody new,
 // devices told to leave while the hub still knows them, the hub with its
-// pending calls, and the HTTP servers, which then have nothing to wait for.
+// pending calls, and the HTTP servers, which then have nothing to wait for but
+// the farewells of WebSockets.
 func (e *Emulator) serve(closeHub func() error) error {
 	lookup := hub.Lookup(func(string) (*hub.Hub, error) { return e.hub, nil })
 
@@ -31,9 +32,14 @@ func (e *Emulator) serve(closeHub func() error) error {
 		Hub: e.hub, Info: e.Info, Ready: e.missing, CA: e.ca, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
-	service := e.httpServer(nameHTTPS, rest.New(rest.Options{
+	// Made before anything is served, and called after.
+	var openWebSocket func(ctx context.Context, c net.Conn, protocol string)
+	api := rest.New(rest.Options{
 		Hubs: lookup, Logger: e.cfg.Logger, StrictAPIVersion: e.cfg.StrictAPIVersion, Version: Version(), Now: e.cfg.Now,
-	}), rest.Configure)
+		WebSocket: func(ctx context.Context, c net.Conn, protocol string) { openWebSocket(ctx, c, protocol) },
+	})
+	e.onClose("websockets", api.Shutdown)
+	service := e.httpServer(nameHTTPS, api, rest.Configure)
 	e.onClose("hub", func(context.Context) error { return closeHub() })
 	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
 	if err != nil {
@@ -43,6 +49,14 @@ func (e *Emulator) serve(closeHub func() error) error {
 	amqps := amqphub.New(amqphub.Options{Hubs: lookup, Now: e.cfg.Now, Logger: e.cfg.Logger})
 	e.onClose("amqp", amqps.Shutdown)
 	e.startSweeping(amqps.Sweep)
+	openWebSocket = func(ctx context.Context, c net.Conn, protocol string) {
+		if protocol == rest.WebSocketMQTT {
+			mqtt.ServeConn(c, "mqtt-ws")
+		} else {
+			// The server has logged the error.
+			_ = amqps.ServeConn(ctx, c)
+		}
+	}
 	e.onClose("listeners", func(context.Context) error { return e.closeListeners() })
 
 	e.serving(nameMQTT, func() error { return mqtt.Serve(e.tlsListener(nameMQTT), "mqtt") })

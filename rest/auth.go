@@ -35,7 +35,7 @@ type call struct {
 }
 
 // handle admits a request to op and runs it.
-func (s *server) handle(op operation) http.HandlerFunc {
+func (s *Server) handle(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.admit(op, w, r)
 		if err != nil {
@@ -57,11 +57,11 @@ func (s *server) handle(op operation) http.HandlerFunc {
 }
 
 // admit checks api-version, host and credential, in this order.
-func (s *server) admit(op operation, w http.ResponseWriter, r *http.Request) (*call, error) {
+func (s *Server) admit(op operation, w http.ResponseWriter, r *http.Request) (*call, error) {
 	if err := s.checkVersion(op, r); err != nil {
 		return nil, err
 	}
-	h, err := s.Hubs(r.Host)
+	h, err := s.o.Hubs(r.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func pathID(r *http.Request) (id iothub.ID, err error) {
 }
 
 // checkVersion demands a well-formed api-version, or in strict mode a known one.
-func (s *server) checkVersion(op operation, r *http.Request) error {
+func (s *Server) checkVersion(op operation, r *http.Request) error {
 	version := queryValue(r, "api-version")
 	switch {
 	case version == "" && op.versionOptional && r.Header.Get("x-ms-edge-moduleId") != "":
@@ -131,7 +131,7 @@ func (s *server) checkVersion(op operation, r *http.Request) error {
 	case !wellFormedVersion(version):
 		return iothub.NewError(iothub.CodeInvalidProtocolVersion,
 			"The api-version %q is not a date such as 2021-04-12.", version)
-	case s.StrictAPIVersion && !slices.Contains(knownVersions(), version):
+	case s.o.StrictAPIVersion && !slices.Contains(knownVersions(), version):
 		return iothub.NewError(iothub.CodeInvalidProtocolVersion, "The api-version %q is not supported.", version)
 	}
 	return nil

@@ -38,8 +38,8 @@ func (f *syntaxFault) Unwrap() error { return f.err }
 // writeError is the one place where errors become answers: ours in the given
 // form, the peer's syntax as a bad request, and anything else logged and told
 // as ServerError without its text.
-func (s *server) writeError(w http.ResponseWriter, r *http.Request, form envelope, err error) {
-	log := s.Logger.With("rid", requestID(w), "method", r.Method, "path", r.URL.Path)
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, form envelope, err error) {
+	log := s.o.Logger.With("rid", requestID(w), "method", r.Method, "path", r.URL.Path)
 	var (
 		e     *iothub.Error
 		fault *syntaxFault
@@ -73,8 +73,8 @@ func (s *server) writeError(w http.ResponseWriter, r *http.Request, form envelop
 }
 
 // sendError writes e under the request's identifier.
-func (s *server) sendError(w http.ResponseWriter, rid string, form envelope, e *iothub.Error) {
-	now := s.Now().UTC()
+func (s *Server) sendError(w http.ResponseWriter, rid string, form envelope, e *iothub.Error) {
+	now := s.o.Now().UTC()
 	tracking := fmt.Sprintf("%s-G:0-TimeStamp:%s", strings.ReplaceAll(rid, "-", ""), now.Format("01/02/2006 15:04:05"))
 	w.Header().Set("iothub-errorcode", e.Code.String())
 	w.Header().Set("Content-Type", jsonContentType)

@@ -15,7 +15,7 @@ import (
 
 // The .NET service SDK reports a code only when iothub-errorcode and body agree.
 func TestEveryCodeInEveryEnvelope(t *testing.T) {
-	s := New(Options{Version: "1"}).(*server)
+	s := New(Options{Version: "1"})
 	for _, code := range iothub.Codes() {
 		for _, form := range []envelope{legacy, flat, nested} {
 			rec := httptest.NewRecorder()
@@ -36,7 +36,7 @@ func TestEveryCodeInEveryEnvelope(t *testing.T) {
 func TestErrorInfo(t *testing.T) {
 	e := iothub.NewError(iothub.CodeDeviceNotOnline, "Timed out waiting for device to connect.")
 	e.Info = map[string]any{"timeout": "00:00:00"}
-	s := New(Options{}).(*server)
+	s := New(Options{})
 	rec := httptest.NewRecorder()
 	s.writeError(rec, httptest.NewRequest(http.MethodGet, "/", nil), nested, e)
 	if !strings.Contains(rec.Body.String(), `\"info\":{\"timeout\":\"00:00:00\"}`) {
@@ -68,7 +68,7 @@ func TestErrorBranches(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			s := w.handler.(*server)
+			s := w.handler.(*Server)
 			rec := httptest.NewRecorder()
 			s.writeError(rec, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(c.ctx), legacy, c.err)
 			if text := (answer{t, rec.Code, rec.Header(), rec.Body.String()}).refused(legacy, c.code); text != c.text {

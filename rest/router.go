@@ -1,11 +1,14 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -28,6 +31,11 @@ type Options struct {
 	Version string
 	// Now is the clock of error bodies; nil means time.Now.
 	Now func() time.Time
+	// WebSocket serves what a WebSocket carries, until its end; protocol is
+	// WebSocketMQTT or WebSocketAMQP. Each Write on the connection is one binary
+	// message, and over TLS it has the method ConnectionState of tls.Conn. Close
+	// does not wait for the peer. nil refuses WebSockets.
+	WebSocket func(ctx context.Context, c net.Conn, protocol string)
 }
 
 // Times for the server that carries the handler. A direct method may take
@@ -53,20 +61,30 @@ func Configure(s *http.Server) {
 	s.MaxHeaderBytes = MaxHeaderBytes
 }
 
-type server struct {
-	Options
+// Server is the service API as an http.Handler. It is safe for concurrent use.
+type Server struct {
+	o   Options
 	mux *chi.Mux
+	// sockets counts the WebSockets that are open.
+	sockets sync.WaitGroup
+
+	mu      sync.Mutex
+	closing bool // no new WebSockets
+	cut     bool // no farewells either
+	// lingering are those of which the protocol is done.
+	lingering map[*socket]struct{}
 }
 
-// New returns the handler of the service API.
-func New(o Options) http.Handler {
+// New returns the handler of the service API. With WebSockets, call Shutdown in
+// the end.
+func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &server{Options: o, mux: chi.NewRouter()}
+	s := &Server{o: o, mux: chi.NewRouter(), lingering: map[*socket]struct{}{}}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	for _, operations := range [][]operation{
@@ -80,28 +98,35 @@ func New(o Options) http.Handler {
 	for _, op := range unsupportedOperations() {
 		s.mux.Method(op.method, op.pattern, s.refuse(op))
 	}
+	for _, path := range webSocketPaths() {
+		if o.WebSocket == nil {
+			s.mux.Method(http.MethodGet, path.pattern, s.refuse(unsupported{http.MethodGet, path.pattern, path.name}))
+		} else {
+			s.mux.Method(http.MethodGet, path.pattern, s.openWebSocket(path))
+		}
+	}
 	return s
 }
 
 // ServeHTTP names and logs the request, settles its path and method, and keeps
 // a panic from reaching the connection.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rid := uuid.NewString()
 	out := &response{ResponseWriter: w}
-	out.Header().Set("Server", "Hubnerite/"+s.Version)
+	out.Header().Set("Server", "Hubnerite/"+s.o.Version)
 	out.Header().Set("x-ms-request-id", rid)
-	start := s.Now()
+	start := s.o.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
 				panic(p)
 			}
-			s.Logger.Error("panic in a request", "rid", rid, "path", r.URL.Path, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.o.Logger.Error("panic in a request", "rid", rid, "path", r.URL.Path, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if out.status == 0 {
 				s.sendError(out, rid, legacy, iothub.AsError(nil))
 			}
 		}
-		s.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.Now().Sub(start))
+		s.o.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.o.Now().Sub(start))
 	}()
 	r = settle(r)
 	if strings.Contains(r.URL.RawPath+"/", "//") {
@@ -158,12 +183,12 @@ func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // requestID returns the identifier that ServeHTTP gave the request.
 func requestID(w http.ResponseWriter) string { return w.Header().Get("x-ms-request-id") }
 
-func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.writeError(w, r, legacy, iothub.NewError(iothub.CodeGenericNotFound,
 		"No operation of the IoT Hub service API has the path %q.", r.URL.Path))
 }
 
-func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
 		if s.mux.Match(chi.NewRouteContext(), m, r.URL.RawPath) {
 			w.Header().Add("Allow", m)

@@ -46,10 +46,6 @@ func unsupportedOperations() []unsupported {
 		{http.MethodGet, "/messages/servicebound/filenotifications", "file notifications"},
 		{http.MethodDelete, "/messages/servicebound/filenotifications/{lockToken}", "file notifications"},
 		{http.MethodPost, "/messages/servicebound/filenotifications/{lockToken}/abandon", "file notifications"},
-		{http.MethodGet, "/$iothub/websocket", "MQTT and AMQP over WebSockets"},
-		// With a port in its connection string the Node.js SDK puts it into the path.
-		{http.MethodGet, "/{port::[0-9]+}/$iothub/websocket", "MQTT and AMQP over WebSockets"},
-		{http.MethodGet, "/$servicebus/websocket", "AMQP over WebSockets"},
 	}
 	for _, identity := range []string{"/devices/{deviceID}", "/devices/{deviceID}/modules/{moduleID}"} {
 		const queue = "/messages/devicebound"
@@ -64,9 +60,9 @@ func unsupportedOperations() []unsupported {
 }
 
 // refuse answers 501 with the operation's name and counts the call.
-func (s *server) refuse(op unsupported) http.HandlerFunc {
+func (s *Server) refuse(op unsupported) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		h, err := s.Hubs(r.Host)
+		h, err := s.o.Hubs(r.Host)
 		if err == nil {
 			h.CountUnsupported(op.method + " " + op.pattern + " (" + op.name + ")")
 			err = iothub.NewError(iothub.CodeGenericNotImplemented,
