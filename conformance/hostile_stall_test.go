@@ -297,8 +297,14 @@ func hostileNoise(t *testing.T, s *site) {
 	owner := connectionFields(a.ready.ConnectionStrings["iothubowner"])
 	authorization := "Authorization: " + sign(a.host, owner["SharedAccessKey"], "iothubowner", time.Hour)
 	beginnings := []stall{
-		{"8883", 8883, true, ""}, {"5671", 5671, true, ""}, {"443", 443, true, ""}, {"admin", 8484, true, ""},
-		{"MQTT", 8883, false, ""}, {"CONNECT", 8883, false, connect}, {"AMQP", 5671, false, ""}, {"SASL", 5671, false, login},
+		{"8883", 8883, true, ""},
+		{"5671", 5671, true, ""},
+		{"443", 443, true, ""},
+		{"admin", 8484, true, ""},
+		{"MQTT", 8883, false, ""},
+		{"CONNECT", 8883, false, connect},
+		{"AMQP", 5671, false, ""},
+		{"SASL", 5671, false, login},
 		{"session", 5671, false, opened + string(amqpFrame(performative(0x11, null, zero, amqpUint(5000), amqpUint(5000))))},
 		{"HTTP", 443, false, "GET /devices/"},
 		{"twin", 443, false, a.request("PATCH /twins/d0?api-version=2021-04-12 HTTP/1.1", "", authorization, "Content-Length: 600")},

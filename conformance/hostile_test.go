@@ -414,7 +414,10 @@ func (a *siege) checkGoroutines() {
 	a.hub.cmd = nil
 	_ = cmd.Process.Signal(syscall.SIGQUIT)
 	select {
-	case <-a.hub.done:
+	case err := <-a.hub.done:
+		if err == nil {
+			a.t.Error("SIGQUIT ended the emulator with exit code 0")
+		}
 	case <-time.After(10 * time.Second):
 		_ = cmd.Process.Kill()
 		a.t.Errorf("no end by SIGQUIT: %v", <-a.hub.done)
