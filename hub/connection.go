@@ -127,6 +127,7 @@ func (c *Connection) attach(ctx context.Context) (old *Connection, calls []*call
 	if old = p.conn; old != nil {
 		calls = p.detachLocked(now)
 	}
+	h.tellConnection(opConnected, p.id, now)
 	p.conn, p.stateUpdated = c, now
 	p.touch(now)
 	if !p.id.IsModule() {
@@ -150,6 +151,7 @@ func (p *peer) detachLocked(now time.Time) []*call {
 	}
 	p.pending = nil
 	p.scheduleLocked()
+	c.h.tellConnection(opDisconnected, p.id, now)
 	return calls
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
@@ -30,6 +32,11 @@ type Options struct {
 	// FeedbackInterval is the time from one feedback message to the next; 0
 	// means 15 s. Source: IoT Hub devguide, cloud-to-device message feedback.
 	FeedbackInterval time.Duration
+	// BuiltInEvents are the sources of events, not of telemetry, that go to the
+	// built-in endpoint as long as they have no route; nil means twin changes.
+	BuiltInEvents []iothub.RouteSource
+	// WebhookTransport posts to webhooks; nil means a transport of the hub's own.
+	WebhookTransport http.RoundTripper
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger takes debug and error lines; nil discards.
@@ -65,6 +72,16 @@ type Hub struct {
 	// consumerGroups beside $Default, by name in lower case.
 	consumerGroups map[string]consumerGroup
 	created        time.Time
+
+	// routing is what is in effect, never nil; routingMu guards the configuration.
+	routing      atomic.Pointer[routingTable]
+	routingMu    sync.Mutex
+	routingNow   Routing
+	routingEntry uint64
+	orphaned     atomic.Int64
+
+	connectionEvents connectionEvents
+	deadLetters      deadLetters
 }
 
 // New returns a hub; Close ends it. It reads the hub's own queues, so that
@@ -90,6 +107,12 @@ func New(o Options) (*Hub, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.BuiltInEvents == nil {
+		o.BuiltInEvents = []iothub.RouteSource{iothub.SourceTwinChange}
+	}
+	if o.WebhookTransport == nil {
+		o.WebhookTransport = &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: webhookTimeout}
+	}
 	h := &Hub{
 		o:           o,
 		waits:       map[*deadline]struct{}{},
@@ -99,6 +122,8 @@ func New(o Options) (*Hub, error) {
 
 		consumerGroups: map[string]consumerGroup{},
 	}
+	h.connectionEvents.idle.L = &h.connectionEvents.mu
+	h.deadLetters.idle.L = &h.deadLetters.mu
 	h.ending, h.finish = context.WithCancel(context.Background())
 	for i := range h.shards {
 		h.shards[i].peers = map[iothub.ID]*peer{}
@@ -111,6 +136,10 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	if err := h.loadConsumerGroups(ctx); err != nil {
+		return nil, err
+	}
+	// Last, because it may start webhooks.
+	if err := h.loadRouting(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -133,7 +162,15 @@ func (h *Hub) Close() error {
 		h.disconnect(p, errClosing())
 		h.release(p)
 	}
+	h.connectionEvents.close()
 	h.work.Wait()
+	for _, w := range h.routing.Load().webhooks {
+		w.stop(reasonClosing)
+	}
+	h.flushDeadLetters()
+	if t, ok := h.o.WebhookTransport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 	return nil
 }
 

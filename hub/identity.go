@@ -19,8 +19,32 @@ type Identity struct {
 
 // CreateIdentity adds a device or module; see registry.Create.
 func (h *Hub) CreateIdentity(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (Identity, error) {
+	if !h.wants(opCreate) {
+		identity, err := h.o.Registry.Create(ctx, id, req)
+		return Identity{Identity: identity}, err
+	}
+	p := h.acquire(id)
+	defer h.release(p)
+	// The event comes before those of the twin's first changes.
+	p.twin.Lock()
 	identity, err := h.o.Registry.Create(ctx, id, req)
-	return Identity{Identity: identity}, err
+	if err != nil {
+		p.twin.Unlock()
+		return Identity{}, err
+	}
+	stored := h.tell(opCreate, id, func() ([]byte, error) { return h.eventTwin(ctx, id) })
+	p.twin.Unlock()
+	stored()
+	return Identity{Identity: identity}, nil
+}
+
+// eventTwin returns the twin as events show it whole.
+func (h *Hub) eventTwin(ctx context.Context, id iothub.ID) ([]byte, error) {
+	_, twin, err := h.o.Registry.Twin(context.WithoutCancel(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return iothub.MarshalEventTwin(id, twin)
 }
 
 // ReplaceIdentity writes all of an identity; disabling or changing its credential disconnects
@@ -99,7 +123,7 @@ func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) 
 	p := h.acquire(id)
 	defer h.release(p)
 	p.io.Lock()
-	err := h.o.Registry.Delete(ctx, id, ifMatch)
+	stored, err := h.deleteIdentity(ctx, id, ifMatch, p)
 	if err == nil {
 		h.forget(p)
 	}
@@ -107,6 +131,7 @@ func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) 
 	if err != nil {
 		return err
 	}
+	stored()
 	h.disconnectAll(id, iothub.NewError(iothub.CodeDeviceNotFound, "The device %q was deleted.", id))
 	for _, n := range h.neighbours(id.DeviceID) {
 		if n.id == id || !id.IsModule() {
@@ -116,6 +141,21 @@ func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) 
 	}
 	h.forgetFeedback(id)
 	return nil
+}
+
+// deleteIdentity removes the record and tells of it. The caller holds p.io.
+func (h *Hub) deleteIdentity(ctx context.Context, id iothub.ID, ifMatch string, p *peer) (stored func(), err error) {
+	if !h.wants(opDelete) {
+		return func() {}, h.o.Registry.Delete(ctx, id, ifMatch)
+	}
+	p.twin.Lock()
+	defer p.twin.Unlock()
+	// Afterwards there is no twin to tell of. Delete complains about one that is missing.
+	twin, twinErr := h.eventTwin(ctx, id)
+	if err := h.o.Registry.Delete(ctx, id, ifMatch); err != nil {
+		return nil, err
+	}
+	return h.tell(opDelete, id, func() ([]byte, error) { return twin, twinErr }), nil
 }
 
 // forgetDeleted forgets an identity unless it was created anew meanwhile.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/store"
@@ -28,12 +29,20 @@ func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done
 	t.GenerationID = c.identity.GenerationID
 	t.AuthMethod = c.grant.Load().AuthMethod
 	c.p.touch(now)
-	log := c.h.o.Log
-	partition := c.h.partition(t.ID.DeviceID)
+	if table := c.h.routing.Load(); !table.plain {
+		routed := t // a copy, so that only this branch moves the message to the heap
+		c.h.dispatch(ctx, table, &routed, now, done)
+		return
+	}
+	c.h.store(ctx, &t, now, done)
+}
+
+// store appends a stamped message to the telemetry log.
+func (h *Hub) store(ctx context.Context, t *iothub.Telemetry, now time.Time, done func(error)) {
 	// The exact size is not worth a pass over the message; this is rarely too small.
 	payload := make([]byte, 0, 128+iothub.MessageSize(&t.System, t.Properties, t.Body)+4*len(t.Properties))
-	payload = iothub.AppendTelemetry(payload, &t)
-	log.Append(ctx, partition, now, payload, func(_ store.LogRecord, err error) { done(err) })
+	payload = iothub.AppendTelemetry(payload, t)
+	h.o.Log.Append(ctx, h.partition(t.ID.DeviceID), now, payload, func(_ store.LogRecord, err error) { done(err) })
 }
 
 func checkTelemetry(t *iothub.Telemetry) error {

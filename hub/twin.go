@@ -31,42 +31,46 @@ func (h *Hub) withTwin(ctx context.Context, identity iothub.Identity, twin iothu
 // The notification is the patch as written, nulls included; a patch without
 // desired properties notifies nobody.
 func (h *Hub) PatchTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
-	return h.changeTwin(ctx, id, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
+	return h.changeTwin(ctx, id, opUpdateTwin, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
 		identity, twin, err := h.o.Registry.PatchTwin(ctx, id, p, ifMatch)
 		return identity, twin, p.Desired, err
-	})
+	}, func(twin iothub.Twin) ([]byte, error) { return iothub.MarshalTwinUpdate(twin, p.Tags, p.Desired, nil) })
 }
 
 // ReplaceTwin sets tags and desired properties and notifies the device of the
 // whole new desired section.
 func (h *Hub) ReplaceTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
-	return h.changeTwin(ctx, id, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
+	return h.changeTwin(ctx, id, opReplaceTwin, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
 		identity, twin, err := h.o.Registry.ReplaceTwin(ctx, id, p, ifMatch)
 		desired := twin.Desired.Values
 		if desired == nil {
 			desired = map[string]any{}
 		}
 		return identity, twin, desired, err
-	})
+	}, func(twin iothub.Twin) ([]byte, error) { return iothub.MarshalEventTwin(id, twin) })
 }
 
-// changeTwin holds the twin's lock from the commit until the notification is
-// handed over. change returns the desired properties to notify of; nil for none.
+// changeTwin holds the twin's lock from the commit until the notification and
+// the event are handed over. change returns the desired properties to notify of; nil
+// for none. body returns that of the event, which is stored before changeTwin returns.
 // Source: IoT Hub devguide, device twins (back-end operations).
-func (h *Hub) changeTwin(ctx context.Context, id iothub.ID,
-	change func() (iothub.Identity, iothub.Twin, map[string]any, error),
+func (h *Hub) changeTwin(ctx context.Context, id iothub.ID, op operation,
+	change func() (iothub.Identity, iothub.Twin, map[string]any, error), body func(iothub.Twin) ([]byte, error),
 ) (Twin, error) {
 	peer := h.acquire(id)
 	defer h.release(peer)
 	peer.twin.Lock()
 	identity, twin, desired, err := change()
-	if err == nil && desired != nil {
-		h.notifyDesired(peer, desired, twin.Desired.Version)
-	}
-	peer.twin.Unlock()
 	if err != nil {
+		peer.twin.Unlock()
 		return Twin{}, err
 	}
+	if desired != nil {
+		h.notifyDesired(peer, desired, twin.Desired.Version)
+	}
+	stored := h.tell(op, id, func() ([]byte, error) { return body(twin) })
+	peer.twin.Unlock()
+	stored()
 	return h.withTwin(ctx, identity, twin)
 }
 
@@ -112,10 +116,15 @@ func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64)
 	if err != nil {
 		return 0, err
 	}
+	c.p.twin.Lock()
 	twin, err := c.h.o.Registry.Report(ctx, c.p.id, values, ifVersion)
 	if err != nil {
+		c.p.twin.Unlock()
 		return 0, err
 	}
+	stored := c.h.tell(opUpdateTwin, c.p.id, func() ([]byte, error) { return iothub.MarshalTwinUpdate(twin, nil, nil, values) })
+	c.p.twin.Unlock()
+	stored()
 	c.p.touch(c.h.now())
 	return twin.Reported.Version, nil
 }

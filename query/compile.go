@@ -58,6 +58,18 @@ func (p *Parser) Condition(text string, functions Functions) (*Condition, error)
 	return &Condition{root}, nil
 }
 
+// Path parses a text that is nothing but a name, such as $twin.tags.site.
+func (p *Parser) Path(text string) (*Condition, error) {
+	c, err := p.Condition(text, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := c.root.(lookup); !ok {
+		return nil, &SyntaxError{1, "not a name"}
+	}
+	return c, nil
+}
+
 // compiler turns a syntax tree into nodes and keeps the first fault.
 type compiler struct {
 	text      string

@@ -27,7 +27,9 @@ type SyntaxError struct {
 }
 
 // Error names the position first.
-func (e *SyntaxError) Error() string { return fmt.Sprintf("at character %d: %s", e.Position, e.Message) }
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("at character %d: %s", e.Position, e.Message)
+}
 
 // The grammar, from the loosest binding to the tightest. A hyphen right between
 // letters belongs to the name, as in $dt-subject.
