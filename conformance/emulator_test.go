@@ -114,6 +114,9 @@ func (h *hub) start() {
 	if h.ready.PID != h.cmd.Process.Pid {
 		h.t.Errorf("ready file: pid %d, want %d", h.ready.PID, h.cmd.Process.Pid)
 	}
+	if slices.Contains(h.args, "--mqtt-port") {
+		return // elsewhere on purpose
+	}
 	if h.ready.Ports.MQTT != 8883 || h.ready.Ports.AMQP != 5671 || h.ready.Ports.HTTPS != 443 {
 		h.t.Fatalf("ports %+v: the SDKs insist on 8883, 5671 and 443", h.ready.Ports)
 	}

@@ -28,12 +28,16 @@ type pair struct {
 	step            int
 }
 
-func newPair(t *testing.T, s *site, deviceEnv ...string) *pair {
+func newPair(t *testing.T, s *site, env ...string) *pair {
 	t.Helper()
-	h := s.startHub(t, "--device", "d1")
+	return newPairOn(t, s, s.startHub(t, "--device", "d1"), env...)
+}
+
+func newPairOn(t *testing.T, s *site, h *hub, env ...string) *pair {
+	t.Helper()
 	p := &pair{t: t, hub: h}
-	p.service = s.startPython(t, h.env(), "service.py")
-	p.startDevice(s, deviceEnv...)
+	p.service = s.startPython(t, h.env(env...), "service.py")
+	p.startDevice(s, env...)
 	return p
 }
 
@@ -110,7 +114,10 @@ func (p *pair) wantTelemetry(labels ...string) {
 // sasRenewal lets the SDK renew its token, which it does by connecting anew without subscribing again.
 func sasRenewal(t *testing.T, s *site) {
 	// The SDK renews 120 s before the end of the token: after 10 s, and after 20 s.
-	p := newPair(t, s, "SASTOKEN_TTL=130")
+	newPair(t, s, "SASTOKEN_TTL=130").renewTwice()
+}
+
+func (p *pair) renewTwice() {
 	p.checkAll("before", 0)
 	p.device.waitLine(`^connection \{"connected": true\}`, 2, 30*time.Second)
 	p.checkAll("renewed-once", 0)

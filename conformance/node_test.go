@@ -18,12 +18,15 @@ func nodeScenarios() []scenario {
 
 // singleNode is a scenario of one Node.js program that checks everything itself.
 func singleNode(name string) func(*testing.T, *site) {
-	return func(t *testing.T, s *site) {
-		h := s.startHub(t, "--device", "d1")
-		p := s.startNode(t, h.env(h.device("d1")), name)
-		p.wait(programTimeout)
-		if !strings.HasSuffix(p.output(), "PASSED") {
-			t.Fatalf("%s ended without saying that it passed", name)
-		}
+	return func(t *testing.T, s *site) { s.judgeItselfNode(t, s.startHub(t, "--device", "d1"), name) }
+}
+
+// judgeItselfNode runs a Node.js program that checks everything itself.
+func (s *site) judgeItselfNode(t *testing.T, h *hub, name string, extra ...string) {
+	t.Helper()
+	p := s.startNode(t, h.env(append(extra, h.device("d1"))...), name)
+	p.wait(programTimeout)
+	if !strings.HasSuffix(p.output(), "PASSED") {
+		t.Fatalf("%s ended without saying that it passed", name)
 	}
 }

@@ -51,17 +51,20 @@ const programTimeout = 3 * time.Minute
 
 // single is a scenario of one Python program that checks everything itself, with a device called d1 at hand.
 func single(name string, extra ...string) func(*testing.T, *site) {
-	return func(t *testing.T, s *site) {
-		h := s.startHub(t, "--device", "d1")
-		policies, err := json.Marshal(h.ready.ConnectionStrings)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := s.startPython(t, h.env(append(extra, h.device("d1"), "HUBNERITE_POLICIES="+string(policies))...), name)
-		p.wait(programTimeout)
-		if !strings.HasSuffix(p.output(), "PASSED") {
-			t.Fatalf("%s ended without saying that it passed", name)
-		}
+	return func(t *testing.T, s *site) { s.judgeItself(t, s.startHub(t, "--device", "d1"), name, extra...) }
+}
+
+// judgeItself runs a Python program that checks everything itself.
+func (s *site) judgeItself(t *testing.T, h *hub, name string, extra ...string) {
+	t.Helper()
+	policies, err := json.Marshal(h.ready.ConnectionStrings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.startPython(t, h.env(append(extra, h.device("d1"), "HUBNERITE_POLICIES="+string(policies))...), name)
+	p.wait(programTimeout)
+	if !strings.HasSuffix(p.output(), "PASSED") {
+		t.Fatalf("%s ended without saying that it passed", name)
 	}
 }
 
@@ -181,13 +184,19 @@ func oldServiceClient(t *testing.T, s *site) {
 
 // certifiedDevice makes two certificates, of which the hub is told one.
 func certifiedDevice(t *testing.T, s *site) {
+	s.judgeItself(t, s.startHub(t), "x509.py", certificates(t)...)
+}
+
+// certificates makes the two of certifiedDevice and returns the environment that names them.
+func certificates(t *testing.T) []string {
+	t.Helper()
 	dir := t.TempDir()
 	var extra []string
 	for _, prefix := range []string{"", "OTHER_"} {
 		certFile, keyFile, thumbprint := selfSigned(t, dir, prefix+"certified")
 		extra = append(extra, prefix+"CERT_FILE="+certFile, prefix+"KEY_FILE="+keyFile, prefix+"THUMBPRINT="+thumbprint)
 	}
-	single("x509.py", extra...)(t, s)
+	return extra
 }
 
 // selfSigned writes a new certificate and its key, and returns their paths and the SHA-256 thumbprint.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -48,6 +49,7 @@ type site struct {
 func TestMain(m *testing.M) {
 	demo := flag.Bool("demo", false, "run both tutorials and print what their programs print")
 	flag.Parse()
+	interruptible()
 	inside := os.Getenv(insideVariable) != ""
 	if inside {
 		if err := enterNamespace(); err != nil {
@@ -70,6 +72,14 @@ func TestMain(m *testing.M) {
 		os.Exit(demoMain(m, inside))
 	}
 	os.Exit(m.Run())
+}
+
+// interruptible makes the programs that we start take Ctrl-C. A background job of a shell ignores that signal, and so would
+// whatever it starts; a signal that somebody listens for is back to normal in children.
+func interruptible() {
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 }
 
 // TestConformance runs every scenario, each in a network namespace of its own where the system allows it, else one after the
@@ -106,7 +116,7 @@ func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
-		hostileScenarios(),
+		hostileScenarios(), webSocketScenarios(),
 	} {
 		all = append(all, group...)
 	}

@@ -3,13 +3,17 @@
 
 const assert = require('assert');
 const { Client: DeviceClient } = require('azure-iot-device');
-const { Mqtt } = require('azure-iot-device-mqtt');
-const { Client } = require('azure-iothub');
+const mqtt = require('azure-iot-device-mqtt');
+const iothub = require('azure-iothub');
 const { Message } = require('azure-iot-common');
-const { SERVICE, DEVICE, ID, eventually, refused, main } = require('./common');
+const { transport, SERVICE, DEVICE, ID, eventually, refused, main } = require('./common');
+
+const { Client } = iothub;
+const Mqtt = transport(mqtt, 'Mqtt');
+const Amqp = transport(iothub, 'Amqp');
 
 main(90, async () => {
-  const service = Client.fromConnectionString(SERVICE);
+  const service = Client.fromConnectionString(SERVICE, Amqp);
   await service.open();
 
   const records = new Map();
@@ -55,7 +59,7 @@ main(90, async () => {
   await device.close();
   await service.close();
 
-  const wrong = Client.fromConnectionString(SERVICE.replace(/SharedAccessKey=.*/, `SharedAccessKey=${Buffer.alloc(32).toString('base64')}`));
+  const wrong = Client.fromConnectionString(SERVICE.replace(/SharedAccessKey=.*/, `SharedAccessKey=${Buffer.alloc(32).toString('base64')}`), Amqp);
   const err = await refused(wrong.open(), 'a wrong key');
   assert.strictEqual(err.amqpError.name, 'UnauthorizedError');
 });

@@ -5,6 +5,9 @@ const SERVICE = process.env.IOTHUB_CONNECTION_STRING;
 const DEVICE = process.env.IOTHUB_DEVICE_CONNECTION_STRING;
 const ADMIN = process.env.HUBNERITE_ADMIN_URL.replace(/\/$/, '');
 
+// The transport of the kind ("Mqtt", "Amqp") in the package; over WebSockets when the scenario is about those.
+const transport = (from, kind) => from[process.env.WEBSOCKETS ? `${kind}Ws` : kind];
+
 function fields(text) {
   return Object.fromEntries(text.split(';').map((part) => {
     const at = part.indexOf('=');
@@ -64,4 +67,4 @@ function main(seconds, program) {
   );
 }
 
-module.exports = { SERVICE, DEVICE, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };
+module.exports = { transport, SERVICE, DEVICE, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };

@@ -3,15 +3,19 @@
 
 const assert = require('assert');
 const { Client: DeviceClient, Message } = require('azure-iot-device');
-const { Mqtt } = require('azure-iot-device-mqtt');
-const { Client: ServiceClient, Registry } = require('azure-iothub');
+const mqtt = require('azure-iot-device-mqtt');
+const iothub = require('azure-iothub');
 const { Message: ServiceMessage } = require('azure-iot-common');
-const { SERVICE, DEVICE, ID, eventually, refused, kept, main } = require('./common');
+const { transport, SERVICE, DEVICE, ID, eventually, refused, kept, main } = require('./common');
+
+const { Client: ServiceClient, Registry } = iothub;
+const Mqtt = transport(mqtt, 'Mqtt');
+const Amqp = transport(iothub, 'Amqp');
 
 main(90, async () => {
   const device = DeviceClient.fromConnectionString(DEVICE, Mqtt);
   const registry = Registry.fromConnectionString(SERVICE);
-  const service = ServiceClient.fromConnectionString(SERVICE);
+  const service = ServiceClient.fromConnectionString(SERVICE, Amqp);
   await device.open();
 
   // Telemetry.

@@ -3,19 +3,18 @@
 import time
 
 from azure.iot.device import IoTHubDeviceClient
-from azure.iot.hub import IoTHubRegistryManager
 
-from common import SERVICE, check, collect, device_string, equal, eventually, finish, rest, within
+from common import DEVICE_OPTIONS, check, collect, device_string, equal, eventually, finish, registry_manager, rest, within
 
 within(90)
-manager = IoTHubRegistryManager.from_connection_string(SERVICE)
+manager = registry_manager()
 device = manager.create_device_with_sas("limits", None, None, "enabled")
 
 
 def send_fails(claim, target, body, properties):
     # A manager of its own: after a refusal the SDK's link is of no more use.
     try:
-        IoTHubRegistryManager.from_connection_string(SERVICE).send_c2d_message(target, body, properties)
+        registry_manager().send_c2d_message(target, body, properties)
     except Exception as err:  # the SDK raises a bare Exception for a refused send
         print("ok:", claim, "-", type(err).__name__, err, flush=True)
         return
@@ -47,7 +46,7 @@ equal(manager.get_device("limits").cloud_to_device_message_count, 50, "fifty mes
 send_fails("the fifty-first", "limits", "x", {})
 time.sleep(max(0, soon / 1000 - time.time()) + 0.5)
 
-client = IoTHubDeviceClient.create_from_connection_string(device_string(device))
+client = IoTHubDeviceClient.create_from_connection_string(device_string(device), **DEVICE_OPTIONS)
 received = collect(client.receive_message)
 eventually(lambda: len(received) == 49, "49 arrive, one has expired")
 ids = [m.message_id for m in received]

@@ -16,11 +16,22 @@ import requests
 SERVICE = os.environ.get("IOTHUB_CONNECTION_STRING", "")
 DEVICE = os.environ.get("IOTHUB_DEVICE_CONNECTION_STRING", "")
 ADMIN = os.environ.get("HUBNERITE_ADMIN_URL", "").rstrip("/")
+# What the SDKs' clients are made with when the scenario is about WebSockets.
+DEVICE_OPTIONS = {"websockets": True} if os.environ.get("WEBSOCKETS") else {}
 
 
 def fields(connection_string):
     """The fields of a connection string; keys end in '=' signs, so only the first '=' of a field separates."""
     return dict(part.split("=", 1) for part in connection_string.split(";"))
+
+
+def registry_manager():
+    """The service SDK's client, with its AMQP over WebSockets when the scenario is about those."""
+    from azure.iot.hub import IoTHubRegistryManager
+    from uamqp import TransportType
+
+    transport = TransportType.AmqpOverWebsocket if os.environ.get("WEBSOCKETS") else TransportType.Amqp
+    return IoTHubRegistryManager.from_connection_string(SERVICE, transport_type=transport)
 
 
 def device_string(device, key=None):

@@ -13,15 +13,13 @@ import sys
 
 from azure.iot.device import IoTHubDeviceClient, Message, MethodResponse
 
-from common import DEVICE, say
+from common import DEVICE, DEVICE_OPTIONS, say
 
 
 def main():
-    options = {}
+    options = dict(DEVICE_OPTIONS)
     if os.environ.get("SASTOKEN_TTL"):
         options["sastoken_ttl"] = int(os.environ["SASTOKEN_TTL"])
-    if os.environ.get("WEBSOCKETS"):
-        options["websockets"] = True
     client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **options)
 
     def on_state():

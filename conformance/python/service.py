@@ -12,10 +12,9 @@ connection has broken, the SDK's sender stays in an error state for good, with A
 import json
 import sys
 
-from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 
-from common import SERVICE, say
+from common import registry_manager, say
 
 
 def perform(manager, command):
@@ -38,7 +37,7 @@ def perform(manager, command):
 
 
 def main():
-    manager = IoTHubRegistryManager.from_connection_string(SERVICE)
+    manager = registry_manager()
     say("ready")
     for line in sys.stdin:
         command = json.loads(line)
@@ -46,7 +45,7 @@ def main():
             say("done", tag=command.get("tag"), **perform(manager, command))
         except Exception as err:  # any SDK error goes to the runner
             say("error", tag=command.get("tag"), kind=type(err).__name__, text=str(err))
-            manager = IoTHubRegistryManager.from_connection_string(SERVICE)
+            manager = registry_manager()
 
 
 if __name__ == "__main__":

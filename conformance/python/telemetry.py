@@ -2,17 +2,15 @@
 
 import base64
 import datetime
-import os
 import threading
 
 from azure.iot.device import IoTHubDeviceClient, Message
 
-from common import DEVICE, check, equal, fields, finish, kept, refused, within
+from common import DEVICE, DEVICE_OPTIONS, check, equal, fields, finish, kept, refused, within
 
 within(100)
 ID = fields(DEVICE)["DeviceId"]
-options = {"websockets": True} if os.environ.get("WEBSOCKETS") else {}
-client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **options)
+client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS)
 
 # A plain string, as in the quickstart; the first send connects.
 client.send_message("the first")

@@ -7,7 +7,7 @@ from azure.iot.device import IoTHubDeviceClient, X509
 from azure.iot.device.exceptions import CredentialError
 from azure.iot.hub import IoTHubRegistryManager
 
-from common import SERVICE, equal, fields, finish, kept, refused, within
+from common import DEVICE_OPTIONS, SERVICE, equal, fields, finish, kept, refused, within
 
 within(60)
 HOST = fields(SERVICE)["HostName"]
@@ -17,7 +17,7 @@ manager.create_device_with_x509("certified", os.environ["THUMBPRINT"], os.enviro
 
 def client(prefix="", device_id="certified"):
     certificate = X509(os.environ[prefix + "CERT_FILE"], os.environ[prefix + "KEY_FILE"])
-    return IoTHubDeviceClient.create_from_x509_certificate(certificate, HOST, device_id)
+    return IoTHubDeviceClient.create_from_x509_certificate(certificate, HOST, device_id, **DEVICE_OPTIONS)
 
 
 good = client()
