@@ -3,6 +3,7 @@ package amqphub
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/hubnerite/hubnerite/amqp"
@@ -79,4 +80,20 @@ func userHub(user string) string {
 		return name
 	}
 	return name + ".azure-devices.net"
+}
+
+func remoteAddr(c net.Conn) string {
+	if c == nil || c.RemoteAddr() == nil {
+		return ""
+	}
+	return c.RemoteAddr().String()
+}
+
+// protocolOf names the transport for the hub: a WebSocket stream says what it is
+// by a method WebSocket.
+func protocolOf(c net.Conn) string {
+	if w, ok := c.(interface{ WebSocket() bool }); ok && w.WebSocket() {
+		return "amqp-ws"
+	}
+	return "amqp"
 }

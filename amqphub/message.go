@@ -14,33 +14,43 @@ import (
 // message is a decoded AMQP message in the terms that the hub needs.
 type message struct {
 	header      wire.Header
+	annotations wire.Map
 	properties  wire.Properties
-	application iothub.Properties
-	body        []byte
+	// applicationMap are the application properties with their types.
+	applicationMap wire.Map
+	application    iothub.Properties
+	body           []byte
 }
 
 // parseMessage decodes what arrived. It returns DeserializationError for what
 // is no message, and ArgumentInvalid for a body that is neither data nor text.
 func parseMessage(d *amqp.Delivery) (message, error) {
-	var m message
 	if d.Format != 0 {
-		return m, iothub.NewError(iothub.CodeGenericNotImplemented, "Hubnerite does not implement message format %#x here.", d.Format)
+		return message{}, iothub.NewError(iothub.CodeGenericNotImplemented, "Hubnerite does not implement message format %#x here.", d.Format)
 	}
-	scanned, err := wire.ScanMessage(d.Payload)
+	return parseEncoded(d.Payload)
+}
+
+// parseEncoded decodes a message of the standard's format.
+func parseEncoded(payload []byte) (message, error) {
+	var m message
+	scanned, err := wire.ScanMessage(payload)
 	if err != nil {
 		return m, undecodable(err)
 	}
 	if m.header, err = scanned.Header(); err != nil {
 		return m, undecodable(err)
 	}
+	if m.annotations, err = scanned.MessageAnnotations(); err != nil {
+		return m, undecodable(err)
+	}
 	if m.properties, err = scanned.Properties(); err != nil {
 		return m, undecodable(err)
 	}
-	application, err := scanned.ApplicationProperties()
-	if err != nil {
+	if m.applicationMap, err = scanned.ApplicationProperties(); err != nil {
 		return m, undecodable(err)
 	}
-	for _, e := range application {
+	for _, e := range m.applicationMap {
 		if name := text(e.Key); name != "" {
 			m.application = append(m.application, iothub.Property{Name: name, Value: text(e.Value)})
 		}

@@ -3,6 +3,7 @@ package amqphub
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 
 	"github.com/hubnerite/hubnerite/amqp"
@@ -20,12 +21,23 @@ type peer struct {
 	hub    *hub.Hub
 	log    *slog.Logger
 	cbs    *amqp.RequestNode
+	conn   *amqp.Conn
+	// protocol is "amqp" or "amqp-ws".
+	protocol string
 
-	mu sync.Mutex
-	// grants by the audience of their put-token; "" is SASL's.
-	grants map[string]iothub.Grant
+	mu     sync.Mutex
+	grants map[grantKey]iothub.Grant
 	links  map[*link]struct{}
+	// devices are the identities that have links; see device.go.
+	devices map[iothub.ID]*device
 }
+
+// grantKey tells the tokens of a connection apart: by what they prove, not by the
+// audience that a put-token names, for the Java client names the device for each
+// of its modules.
+type grantKey struct{ policy, resource string }
+
+func keyOf(g iothub.Grant) grantKey { return grantKey{g.Policy, g.Resource} }
 
 // link is an attached link with the right that it lives by.
 type link struct {
@@ -40,11 +52,11 @@ type handler struct{ s *Server }
 // Open implements amqp.Handler: it finds the hub.
 func (h handler) Open(c *amqp.Conn) error {
 	p := &peer{
-		server: h.s, grants: map[string]iothub.Grant{}, links: map[*link]struct{}{},
-		log: h.s.log.With("conn", c.ID()),
+		server: h.s, grants: map[grantKey]iothub.Grant{}, links: map[*link]struct{}{},
+		log: h.s.log.With("conn", c.ID()), conn: c, protocol: protocolOf(c.NetConn()), devices: map[iothub.ID]*device{},
 	}
 	if login, ok := c.Principal().(plainLogin); ok {
-		p.hub, p.grants[""] = login.hub, login.grant
+		p.hub, p.grants[keyOf(login.grant)] = login.hub, login.grant
 	} else {
 		name := c.Open().HostName
 		if tls := c.TLS(); name == "" && tls != nil {
@@ -86,11 +98,13 @@ func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 		return p.attachC2DSender(a)
 	case kind == addressFeedback && !sends:
 		return p.attachFeedback(a)
+	case kind == addressDevice:
+		return p.attachDevice(a)
 	case kind == addressUnknown || kind == addressC2D || kind == addressFeedback:
 		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", address)
 	default:
 		// The hub has it and the emulator does not: say so by name.
-		if err := p.authorize(iothub.ServiceConnect|iothub.DeviceConnect, ""); err != nil && kind != addressDevice {
+		if err := p.authorize(iothub.ServiceConnect, ""); err != nil {
 			return nil, err
 		}
 		p.hub.CountUnsupported("AMQP " + kind.String())
@@ -116,15 +130,28 @@ func (p *peer) authorizeLocked(rights iothub.AccessRights, path string) error {
 	return err
 }
 
-// grant keeps what a put-token proved; a later one for the same audience
+// grant keeps what a put-token proved; a later one for the same resource
 // replaces it, which is how links outlive a token.
-func (p *peer) grant(audience string, g iothub.Grant) error {
+func (p *peer) grant(g iothub.Grant) error {
+	if err := p.keep(g); err != nil {
+		return err
+	}
+	p.renew(g)
+	return nil
+}
+
+func (p *peer) keep(g iothub.Grant) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, known := p.grants[audience]; !known && len(p.grants) >= maxGrants {
-		return iothub.NewError(iothub.CodeIotHubMaxCbsTokenExceeded, "A connection may hold %d tokens.", maxGrants)
+	key := keyOf(g)
+	if _, known := p.grants[key]; !known && len(p.grants) >= maxGrants {
+		now := p.server.now()
+		maps.DeleteFunc(p.grants, func(_ grantKey, g iothub.Grant) bool { return !now.Before(g.Expiry) })
+		if len(p.grants) >= maxGrants {
+			return iothub.NewError(iothub.CodeIotHubMaxCbsTokenExceeded, "A connection may hold %d tokens.", maxGrants)
+		}
 	}
-	p.grants[audience] = g
+	p.grants[key] = g
 	return nil
 }
 

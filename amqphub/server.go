@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/amqp/wire"
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -74,6 +75,10 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn) error { return s.eng
 // what is left when ctx ends. It returns when nothing of the server runs any
 // more; the hubs must still be open.
 func (s *Server) Shutdown(ctx context.Context) error {
+	// Some device clients notice a detached link, but not a closed connection.
+	for _, p := range s.allPeers() {
+		p.detachDevices(&amqp.Error{Condition: wire.ErrLinkDetachForced, Description: "The hub is shutting down."})
+	}
 	err := s.engine.Shutdown(ctx)
 	s.work.Wait()
 	return err
@@ -82,15 +87,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Sweep detaches the links whose authorisation has ended. The emulator calls it
 // from its ticker.
 func (s *Server) Sweep() {
+	for _, p := range s.allPeers() {
+		p.sweep()
+	}
+}
+
+func (s *Server) allPeers() []*peer {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	peers := make([]*peer, 0, len(s.peers))
 	for p := range s.peers {
 		peers = append(peers, p)
 	}
-	s.mu.Unlock()
-	for _, p := range peers {
-		p.sweep()
-	}
+	return peers
 }
 
 func (s *Server) add(p *peer) {
