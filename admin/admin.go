@@ -87,6 +87,7 @@ func New(o Options) http.Handler {
 	s.registerHealth()
 	s.registerInfo()
 	s.registerMessages()
+	s.registerRouting()
 	s.registerUnsupported()
 	mux.Get("/docs", s.docs)
 	mux.Get("/", func(w http.ResponseWriter, r *http.Request) {

@@ -51,11 +51,13 @@ func (s *server) docs(w http.ResponseWriter, _ *http.Request) {
 	doc := s.api.OpenAPI()
 	data := docsData{Title: doc.Info.Title, Version: doc.Info.Version, Description: doc.Info.Description}
 	for _, item := range doc.Paths {
-		if item.Get != nil {
-			data.Operations = append(data.Operations, item.Get)
+		for _, operation := range []*huma.Operation{item.Get, item.Put, item.Delete, item.Post} {
+			if operation != nil {
+				data.Operations = append(data.Operations, operation)
+			}
 		}
 	}
-	slices.SortFunc(data.Operations, func(a, b *huma.Operation) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(data.Operations, func(a, b *huma.Operation) int { return cmp.Compare(a.Path, b.Path) })
 	var page bytes.Buffer
 	if err := template.Must(template.New("docs").Parse(docsPage)).Execute(&page, data); err != nil {
 		s.Logger.Error("documentation page", "err", err)

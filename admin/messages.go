@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -21,6 +22,7 @@ type Message struct {
 	Device string `json:"device"`
 	// Module is empty when the device itself sent the message.
 	Module         string           `json:"module" doc:"Empty when the device itself sent it."`
+	Source         string           `json:"source" enum:"Telemetry,twinChangeEvents,deviceLifecycleEvents,deviceConnectionStateEvents"`
 	Partition      int              `json:"partition"`
 	SequenceNumber int64            `json:"sequenceNumber" doc:"Rises within the partition."`
 	EnqueuedTime   string           `json:"enqueuedTime" doc:"UTC, ISO 8601."`
@@ -59,6 +61,7 @@ type SystemProperties struct {
 // embedded types that are not.
 type MessagesQuery struct {
 	Device string `query:"device" doc:"Only messages of this device and its modules."`
+	Source string `query:"source" default:"Telemetry" enum:"Telemetry,twinChangeEvents,deviceLifecycleEvents,deviceConnectionStateEvents,all" doc:"Only messages of this source: what devices sent, or what the hub tells of twins, identities and connections."`
 	Since  int64  `query:"since" default:"-1" minimum:"-1" doc:"Only messages after this sequence number of the device's partition."`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"10000" doc:"The most messages to return."`
 }
@@ -100,7 +103,7 @@ func (s *server) registerMessages() {
 }
 
 func (q *MessagesQuery) query() hub.TelemetryQuery {
-	return hub.TelemetryQuery{DeviceID: q.Device, Since: q.Since, Limit: q.Limit}
+	return hub.TelemetryQuery{DeviceID: q.Device, Source: iothub.MessageSource(q.Source), Since: q.Since, Limit: q.Limit}
 }
 
 func (s *server) messages(list []iothub.Telemetry, err error) (*messagesOutput, error) {
@@ -133,7 +136,7 @@ func message(t iothub.Telemetry) (Message, error) {
 	}
 	enqueued := iothub.FormatTime(t.EnqueuedTime)
 	m := Message{
-		Device: t.ID.DeviceID, Module: t.ID.ModuleID,
+		Device: t.ID.DeviceID, Module: t.ID.ModuleID, Source: string(cmp.Or(t.Source, iothub.MessageSourceTelemetry)),
 		Partition: t.Partition, SequenceNumber: t.SequenceNumber, EnqueuedTime: enqueued,
 		System: SystemProperties{
 			MessageID: t.System.MessageID, CorrelationID: t.System.CorrelationID, UserID: t.System.UserID, To: t.System.To,

@@ -17,11 +17,24 @@ const readChunk = 256
 type TelemetryQuery struct {
 	// DeviceID selects one device (and its modules); "" selects all.
 	DeviceID string
+	// Source selects what the messages tell of; "" is telemetry, AllSources all.
+	Source iothub.MessageSource
 	// Since is the sequence number after which to begin, exclusive, in the
 	// device's partition (in every partition when DeviceID is empty); -1 begins at the oldest.
 	Since int64
 	// Limit is the most messages to return, at least 1.
 	Limit int
+}
+
+// AllSources selects telemetry and what the hub itself tells.
+const AllSources iothub.MessageSource = "all"
+
+// selects reports whether the query asks for messages of a source.
+func (q *TelemetryQuery) selects(source iothub.MessageSource) bool {
+	if source == "" {
+		source = iothub.MessageSourceTelemetry
+	}
+	return q.Source == AllSources || source == q.Source || q.Source == "" && source == iothub.MessageSourceTelemetry
 }
 
 // ReadTelemetry returns kept messages in order (by partition, then sequence
@@ -114,6 +127,9 @@ func (r *telemetryReader) read(ctx context.Context) error {
 				if err != nil {
 					r.h.o.Logger.Error("a stored message cannot be read; it is passed over",
 						"partition", record.Partition, "number", record.SequenceNumber, "err", err)
+					continue
+				}
+				if !r.q.selects(t.Source) {
 					continue
 				}
 				t.EnqueuedTime, t.Partition = record.EnqueuedTime, record.Partition
