@@ -29,6 +29,9 @@ type lane struct {
 	pass int
 	// raw: the stream is no MQTT from here on, the library shall say so.
 	raw bool
+	// holding: telemetry was sent since next was called, and the log told that
+	// there may be more.
+	holding bool
 	// topic is the last one; devices hardly change theirs.
 	topic string
 	// err is what reading the connection ended with, behind what is in buf.
@@ -36,8 +39,15 @@ type lane struct {
 }
 
 // next consumes telemetry and returns what the library gets next; nothing when
-// more must be read first. An error ends the connection.
+// more must be read first. What came together is stored together. An error ends
+// the connection.
 func (l *lane) next(s *session) ([]byte, error) {
+	defer func() {
+		if l.holding {
+			l.holding = false
+			s.link.ReleaseTelemetry()
+		}
+	}()
 	for {
 		data := l.buf[l.at:l.end]
 		switch {
@@ -67,6 +77,10 @@ func (l *lane) next(s *session) ([]byte, error) {
 		l.at += size
 		if s.ended() {
 			return nil, errEnded
+		}
+		if !l.holding {
+			l.holding = true
+			s.link.HoldTelemetry()
 		}
 		if err := s.publish(p); err != nil {
 			return nil, err

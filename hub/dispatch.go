@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -91,6 +92,7 @@ func (h *Hub) dispatch(ctx context.Context, table *routingTable, t *iothub.Telem
 			builtIn = &copied
 			continue
 		}
+		copied.Body = bytes.Clone(copied.Body) // t's is the caller's again in a moment
 		table.webhooks[endpoint].offer(copied)
 	}
 	if builtIn == nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // SendTelemetry stamps and stores a device-to-cloud message. The caller sets
-// System, Properties and Body; the rest is the connection's. done runs exactly
+// System, Properties and Body; the rest is the connection's. Body is the caller's
+// again when SendTelemetry returns. done runs exactly
 // once, when the message is durable or refused (MessageTooLarge,
 // ArgumentInvalid, closed), possibly before SendTelemetry returns, and must not
 // block. SendTelemetry itself waits only for room in the log's buffer.

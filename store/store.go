@@ -148,6 +148,16 @@ type LogRecord struct {
 	Payload      []byte
 }
 
+// BatchingLog is a Log that can be told that more is on its way at once.
+type BatchingLog interface {
+	Log
+	// Hold says that the caller is going to append some records in one go, and
+	// Release, which must follow soon, that this is all. In between the log may let
+	// records gather that it would else store by ones and twos.
+	Hold()
+	Release()
+}
+
 // PartitionInfo describes a partition of the log.
 type PartitionInfo struct {
 	// First is the sequence number of the oldest record still kept; Next is the

@@ -148,8 +148,11 @@ type Log struct {
 	tailOrder  []uint8 // partitions of the records in the tails, oldest first
 	segments   []*segment
 	spare      string // a file to recycle, "" for none
-	closing    bool
-	closed     chan struct{}
+	// holds counts those between Hold and Release. While there are any, the
+	// committer is woken by the next Release.
+	holds   int
+	closing bool
+	closed  chan struct{}
 
 	// wake has room for one: pending is not empty, or the end.
 	wake     chan struct{}
@@ -203,6 +206,7 @@ func (l *Log) Append(ctx context.Context, p int, enqueued time.Time, payload []b
 		}
 		space := l.space
 		l.mu.Unlock()
+		l.signal()
 		select {
 		case <-space:
 		case <-ctx.Done():
@@ -218,9 +222,27 @@ func (l *Log) Append(ctx context.Context, p int, enqueued time.Time, payload []b
 	}
 	l.buffered[p] += frameSize(len(payload))
 	l.pending = append(l.pending, pending{p, enqueued, payload, done})
-	first := len(l.pending) == 1
+	wake := len(l.pending) == 1 && l.holds == 0
 	l.mu.Unlock()
-	if first {
+	if wake {
+		l.signal()
+	}
+}
+
+// Hold implements store.BatchingLog.
+func (l *Log) Hold() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holds++
+}
+
+// Release implements store.BatchingLog.
+func (l *Log) Release() {
+	l.mu.Lock()
+	l.holds--
+	wake := len(l.pending) > 0
+	l.mu.Unlock()
+	if wake {
 		l.signal()
 	}
 }
