@@ -6,6 +6,8 @@ TOOLS   := .tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
+# Flags of bench/mqttload for `make bench-mqtt`, for example '-rounds 1 -transport plain'.
+BENCHFLAGS ?=
 # How long `make fuzz` spends on each fuzz target, how many rounds `make soak` takes.
 FUZZTIME ?= 20s
 ROUNDS   ?= 500
@@ -68,6 +70,10 @@ demo: build python ## Both Python tutorials end to end, printing what device and
 .PHONY: bench
 bench: ## Benchmarks, start-up time with 10,000 devices among them
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench-mqtt
+bench-mqtt: build ## MQTT throughput and latency beside mosquitto, as ratios of alternating rounds (about 4 minutes)
+	$(GO) run ./bench/mqttload -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (20s) each
