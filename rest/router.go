@@ -33,8 +33,9 @@ type Options struct {
 	Now func() time.Time
 	// WebSocket serves what a WebSocket carries, until its end; protocol is
 	// WebSocketMQTT or WebSocketAMQP. Each Write on the connection is one binary
-	// message, and over TLS it has the method ConnectionState of tls.Conn. Close
-	// does not wait for the peer. nil refuses WebSockets.
+	// message. It has a method WebSocket, which returns true, and over TLS the
+	// method ConnectionState of tls.Conn. Close does not wait for the peer. nil
+	// refuses WebSockets.
 	WebSocket func(ctx context.Context, c net.Conn, protocol string)
 }
 

@@ -196,6 +196,9 @@ func (s *socket) SetWriteDeadline(t time.Time) error {
 	return s.raw.SetWriteDeadline(t)
 }
 
+// WebSocket tells the protocol, which asks by the method, what carries it.
+func (s *socket) WebSocket() bool { return true }
+
 // LocalAddr implements net.Conn.
 func (s *socket) LocalAddr() net.Addr { return s.raw.LocalAddr() }
 

@@ -450,6 +450,9 @@ func TestWebSocketTLS(t *testing.T) {
 	if chain := secure.ConnectionState().PeerCertificates; len(chain) != 1 || !chain[0].Equal(s.http.Certificate()) {
 		t.Errorf("%d certificates, want the client's", len(chain))
 	}
+	if w, ok := c.(interface{ WebSocket() bool }); !ok || !w.WebSocket() {
+		t.Error("it does not say what it is")
+	}
 	if got := c.LocalAddr().String(); got != s.http.Listener.Addr().String() {
 		t.Errorf("local address %s", got)
 	}
