@@ -21,7 +21,11 @@ type peer struct {
 	hub    *hub.Hub
 	log    *slog.Logger
 	cbs    *amqp.RequestNode
-	conn   *amqp.Conn
+	// host is the name that the client connected to; see hostOf.
+	host string
+	// management is the node of the Event Hubs-compatible endpoint.
+	management *amqp.RequestNode
+	conn       *amqp.Conn
 	// protocol is "amqp" or "amqp-ws".
 	protocol string
 
@@ -44,6 +48,8 @@ type link struct {
 	rights iothub.AccessRights
 	path   string
 	close  func(*amqp.Error)
+	// events: path is below the Event Hubs-compatible entity.
+	events bool
 }
 
 // handler turns the engine's questions into calls of a peer.
@@ -67,7 +73,10 @@ func (h handler) Open(c *amqp.Conn) error {
 			return p.refuse("open", err)
 		}
 	}
-	p.cbs = newCBS(p)
+	p.cbs, p.management = newCBS(p), newManagement(p)
+	if p.host = hostOf(c.Open().HostName); p.host == "" && c.TLS() != nil {
+		p.host = hostOf(c.TLS().ServerName)
+	}
 	c.SetValue(p)
 	h.s.add(p)
 	return nil
@@ -77,6 +86,11 @@ func (h handler) Open(c *amqp.Conn) error {
 func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	p := peerOf(a.Session.Conn())
 	acceptance, err := p.attach(a)
+	var said *amqp.Error
+	if errors.As(err, &said) { // it is in the words of Event Hubs already
+		p.log.Info("AMQP refused", "what", "attach "+addressOf(a), "err", err)
+		return nil, said
+	}
 	if err != nil {
 		return nil, p.refuse("attach "+addressOf(a), err)
 	}
@@ -91,6 +105,7 @@ func peerOf(c *amqp.Conn) *peer { return c.Value().(*peer) }
 // attach answers a link by its address.
 func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	address, sends := addressOf(a), a.Receiver != nil
+	events, isEvents := parseEventAddress(address)
 	switch kind := classify(address); {
 	case kind == addressCBS:
 		return p.cbs.Attach(a)
@@ -98,6 +113,8 @@ func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 		return p.attachC2DSender(a)
 	case kind == addressFeedback && !sends:
 		return p.attachFeedback(a)
+	case kind == addressEvents || kind == addressUnknown && isEvents && p.isEntity(events.entity):
+		return p.attachEvents(a, events)
 	case kind == addressDevice:
 		return p.attachDevice(a)
 	case kind == addressUnknown || kind == addressC2D || kind == addressFeedback:
@@ -157,7 +174,15 @@ func (p *peer) keep(g iothub.Grant) error {
 
 // track remembers a link that lives by a right, and returns how to forget it.
 func (p *peer) track(rights iothub.AccessRights, path string, closeLink func(*amqp.Error)) (forget func()) {
-	l := &link{rights: rights, path: path, close: closeLink}
+	return p.trackLink(&link{rights: rights, path: path, close: closeLink})
+}
+
+// trackEvents is track for a path below the Event Hubs-compatible entity.
+func (p *peer) trackEvents(rights iothub.AccessRights, path string, closeLink func(*amqp.Error)) (forget func()) {
+	return p.trackLink(&link{rights: rights, path: path, close: closeLink, events: true})
+}
+
+func (p *peer) trackLink(l *link) (forget func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.links[l] = struct{}{}
@@ -177,7 +202,11 @@ func (p *peer) sweep() {
 	var over []ended
 	p.mu.Lock()
 	for l := range p.links {
-		if err := p.authorizeLocked(l.rights, l.path); err != nil {
+		authorize := p.authorizeLocked
+		if l.events {
+			authorize = p.authorizeEventsLocked
+		}
+		if err := authorize(l.rights, l.path); err != nil {
 			over = append(over, ended{l, err})
 			delete(p.links, l)
 		}

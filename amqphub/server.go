@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Hubs finds the hub of a connection by the host name in its open frame.
 	Hubs hub.Lookup
+	// EventHubPort is the port that readers are redirected to; 0 means 5671.
+	EventHubPort int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger takes one line per refusal; nil discards.
@@ -31,6 +33,9 @@ type Server struct {
 	engine *amqp.Server
 	// work counts the goroutines of links.
 	work sync.WaitGroup
+	// readers are the readers of the Event Hubs-compatible endpoint.
+	readers      eventReaders
+	eventHubPort int
 
 	mu    sync.Mutex
 	peers map[*peer]struct{}
@@ -42,7 +47,8 @@ const maxConnections = 20000
 
 // New returns a server; give it listeners with Serve.
 func New(o Options) *Server {
-	s := &Server{hubs: o.Hubs, now: o.Now, log: o.Logger, peers: map[*peer]struct{}{}}
+	s := &Server{hubs: o.Hubs, now: o.Now, log: o.Logger, peers: map[*peer]struct{}{}, eventHubPort: o.EventHubPort}
+	s.readers.places = map[readerPlace][]*eventReader{}
 	if s.now == nil {
 		s.now = time.Now
 	}

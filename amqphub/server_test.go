@@ -20,7 +20,12 @@ import (
 	"github.com/hubnerite/hubnerite/store/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The Event Hubs client forgets the goroutine that renews the claim of its
+	// management link when it is closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(
+		"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2/internal.(*Namespace).startNegotiateClaimRenewer.func3"))
+}
 
 // rig is a hub behind an AMQP server on a loopback port.
 type rig struct {
@@ -365,8 +370,8 @@ func TestAddressRefusals(t *testing.T) {
 	s := r.plain("service")
 	for address, want := range map[string]string{
 		"nowhere":                         "amqp:not-found",
-		"/messages/serviceBound/feedback": "amqp:not-found", // not for sending
-		"messages/events/":                "amqp:not-implemented",
+		"/messages/serviceBound/feedback": "amqp:not-found",           // not for sending
+		"messages/events/":                "amqp:unauthorized-access", // nobody sends there
 	} {
 		_, err := s.NewSender(r.ctx(), address, nil)
 		wantCondition(t, address, err, want)
