@@ -54,8 +54,9 @@ func libraries() map[string][]string {
 		"github.com/danielgtaylor/huma": {
 			"admin/...",
 		},
-		"go.etcd.io/bbolt":           {"store/bolt"},
-		"github.com/alecthomas/kong": {"cmd/hubnerite/..."},
+		"go.etcd.io/bbolt":                 {"store/bolt"},
+		"github.com/alecthomas/kong":       {"cmd/hubnerite/..."},
+		"github.com/alecthomas/participle": {"query"},
 		// A test of amqp has a client on the other end.
 		"github.com/coder/websocket": {"rest/...", "amqp"},
 	}

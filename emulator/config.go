@@ -60,6 +60,15 @@ type Config struct {
 	CertFile, KeyFile string
 	// Devices are created at the start when they do not exist, with generated keys.
 	Devices []string
+	// BuiltInEvents are the events that go to the built-in endpoint as long as
+	// they have no route: TwinChangeEvents, DeviceLifecycleEvents,
+	// DeviceConnectionStateEvents. Nil means TwinChangeEvents, empty none.
+	BuiltInEvents []string
+	// Endpoints, Enrichments and Routes are added at the start, over those of the
+	// same name that the data directory has; the others stay as they are.
+	Endpoints   []iothub.Endpoint
+	Enrichments []iothub.Enrichment
+	Routes      []iothub.Route
 	// PolicyKeys replaces the primary key (base64) of shared access policies, by
 	// policy name. The other policies keep their fixed, published keys. A policy
 	// with a key of its own has no published secondary key either.
@@ -126,6 +135,12 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validatePorts()...)
+	for _, name := range c.BuiltInEvents {
+		if !slices.Contains(iothub.EventRouteSources(), iothub.RouteSource(name)) {
+			complain("events %q are none of %v", name, iothub.EventRouteSources())
+		}
+	}
+	errs = append(errs, c.validateRouting()...)
 	known := registry.DefaultPolicies()
 	for name, key := range c.PolicyKeys {
 		if !slices.ContainsFunc(known, func(p iothub.AccessPolicy) bool { return p.Name == name }) {
@@ -152,6 +167,38 @@ func (c Config) validatePorts() (errs []error) {
 		}
 	}
 	return errs
+}
+
+// validateRouting looks at each part by itself; how they fit together is known
+// only with what the data directory has.
+func (c Config) validateRouting() (errs []error) {
+	add := func(err error) {
+		if e := (*iothub.Error)(nil); errors.As(err, &e) {
+			errs = append(errs, errors.New(e.Message))
+		}
+	}
+	for _, e := range c.Endpoints {
+		add(e.Validate())
+	}
+	for _, e := range c.Enrichments {
+		add(e.Validate())
+	}
+	for _, r := range c.Routes {
+		add(r.Validate())
+	}
+	return errs
+}
+
+// builtInEvents returns the configured sources; nil stays nil.
+func (c Config) builtInEvents() []iothub.RouteSource {
+	if c.BuiltInEvents == nil {
+		return nil
+	}
+	sources := make([]iothub.RouteSource, len(c.BuiltInEvents))
+	for i, name := range c.BuiltInEvents {
+		sources[i] = iothub.RouteSource(name)
+	}
+	return sources
 }
 
 // listener is a port to bind and what speaks there.

@@ -98,13 +98,17 @@ func (e *Emulator) start(ctx context.Context) error {
 	}
 	e.hub, err = hub.New(hub.Options{
 		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Log: stores.log,
-		Now: e.cfg.Now, Logger: e.cfg.Logger,
+		BuiltInEvents: e.cfg.builtInEvents(),
+		Now:           e.cfg.Now, Logger: e.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	closeHub := sync.OnceValue(e.hub.Close)
 	e.onClose("hub", func(context.Context) error { return closeHub() })
+	if err := e.configureRouting(ctx); err != nil {
+		return err
+	}
 	devices, err := e.createDevices(ctx)
 	if err != nil {
 		return err
@@ -195,6 +199,27 @@ func (e *Emulator) startSweeping(further func()) {
 		<-stopped
 		return nil
 	})
+}
+
+// configureRouting adds what the configuration has; routes come last because
+// they name endpoints.
+func (e *Emulator) configureRouting(ctx context.Context) error {
+	for _, endpoint := range e.cfg.Endpoints {
+		if err := e.hub.PutEndpoint(ctx, endpoint); err != nil {
+			return fmt.Errorf("endpoint %s: %w", endpoint.Name, err)
+		}
+	}
+	for _, enrichment := range e.cfg.Enrichments {
+		if err := e.hub.PutEnrichment(ctx, enrichment); err != nil {
+			return fmt.Errorf("enrichment %s: %w", enrichment.Key, err)
+		}
+	}
+	for _, route := range e.cfg.Routes {
+		if err := e.hub.PutRoute(ctx, route); err != nil {
+			return fmt.Errorf("route %s: %w", route.Name, err)
+		}
+	}
+	return nil
 }
 
 // createDevices makes the configured devices that are absent and returns the

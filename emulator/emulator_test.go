@@ -286,11 +286,18 @@ func TestConfigIsRefused(t *testing.T) {
 		"host name with port":            {emulator.Config{HostNames: []string{"hub:443"}}, "host name"},
 		"empty host name":                {emulator.Config{HostNames: []string{""}}, "host name"},
 		"device ID":                      {emulator.Config{Devices: []string{"a b"}}, "a b"},
-		"port too high":                  {emulator.Config{MQTTPort: 65536}, "65535"},
-		"negative port":                  {emulator.Config{AdminPort: -1}, "admin"},
-		"one port twice":                 {emulator.Config{MQTTPort: 9000, AMQPPort: 9000}, "9000"},
-		"unknown policy":                 {emulator.Config{PolicyKeys: map[string]string{"nobody": "MDEyMzQ1Njc4OTAxMjM0NQ=="}}, "nobody"},
-		"short key":                      {emulator.Config{PolicyKeys: map[string]string{"service": "c2hvcnQ="}}, "service"},
+		"events of no source":            {emulator.Config{BuiltInEvents: []string{"DeviceMessages"}}, "DeviceMessages"},
+		"route without an endpoint":      {emulator.Config{Routes: []iothub.Route{{Name: "r", Source: "DeviceMessages"}}}, "endpointNames"},
+		"route with a bad condition": {emulator.Config{Routes: []iothub.Route{
+			{Name: "r", Source: "DeviceMessages", EndpointNames: []string{"events"}, Condition: "a ="},
+		}}, "character 4"},
+		"enrichment without a value": {emulator.Config{Enrichments: []iothub.Enrichment{{Key: "k", EndpointNames: []string{"events"}}}}, "value"},
+		"endpoint of no web":         {emulator.Config{Endpoints: []iothub.Endpoint{{Name: "e", URL: "mailto:x"}}}, "URL"},
+		"port too high":              {emulator.Config{MQTTPort: 65536}, "65535"},
+		"negative port":              {emulator.Config{AdminPort: -1}, "admin"},
+		"one port twice":             {emulator.Config{MQTTPort: 9000, AMQPPort: 9000}, "9000"},
+		"unknown policy":             {emulator.Config{PolicyKeys: map[string]string{"nobody": "MDEyMzQ1Njc4OTAxMjM0NQ=="}}, "nobody"},
+		"short key":                  {emulator.Config{PolicyKeys: map[string]string{"service": "c2hvcnQ="}}, "service"},
 	} {
 		_, err := emulator.Start(t.Context(), tt.cfg)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

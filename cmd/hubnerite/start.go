@@ -42,6 +42,7 @@ type startCmd struct {
 	Key  string `placeholder:"FILE" help:"Its private key (PEM)."`
 
 	Device           []string `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
+	BuiltinEvents    []string `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
 	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
 
 	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
@@ -170,7 +171,10 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
 		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, StrictAPIVersion: s.StrictAPIVersion,
-		PolicyKeys: map[string]string{},
+		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
+	}
+	if len(s.BuiltinEvents) == 1 && s.BuiltinEvents[0] == "none" {
+		cfg.BuiltInEvents = []string{}
 	}
 	if s.InMemory {
 		cfg.DataDir = ""
