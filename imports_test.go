@@ -39,7 +39,7 @@ func rooms() map[string][]string {
 		"emulator/emulatortest": {"iothub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},
 		"conformance/...":       {"conformance/..."},
-		"bench/...":             {"iothub", "emulator", "emulator/emulatortest", "bench/..."},
+		"bench/...":             {"iothub", "registry", "emulator", "emulator/emulatortest", "bench/..."},
 		"internal/...":          {"internal/..."},
 		"docs":                  {},
 		".":                     {},
