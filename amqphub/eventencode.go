@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/hubnerite/hubnerite/amqp/wire"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
-	"github.com/hubnerite/hubnerite/store"
 )
 
 // appendEvent adds an event as readers get it: annotations, properties,
@@ -114,7 +114,7 @@ func authMethodText(m iothub.AuthMethod) string {
 // appendMetrics adds what a reader that asked for runtime metrics is told about
 // its partition with every event.
 // Source: Event Hubs, AMQP 1.0 protocol guide (com.microsoft:enable-receiver-runtime-metric).
-func appendMetrics(b []byte, info store.PartitionInfo, now time.Time) []byte {
+func appendMetrics(b []byte, info hub.PartitionInfo, now time.Time) []byte {
 	b, m := wire.BeginMapSection(b, wire.CodeDeliveryAnnotations)
 	b = wire.AppendLong(wire.AppendSymbol(b, "last_enqueued_sequence_number"), info.Next-1)
 	b = wire.AppendString(wire.AppendSymbol(b, "last_enqueued_offset"), strconv.FormatInt(info.LastOffset, 10))

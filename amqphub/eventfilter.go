@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hubnerite/hubnerite/amqp/wire"
-	"github.com/hubnerite/hubnerite/store"
+	"github.com/hubnerite/hubnerite/hub"
 )
 
 // selectorFilter is the key of a reader's filter. Its descriptor differs from
@@ -17,7 +17,7 @@ const selectorFilter = "apache.org:selector-filter:string"
 
 // startOf returns where a reader wants to begin; without a filter at the oldest
 // event.
-func startOf(s *wire.Source) (store.Position, error) {
+func startOf(s *wire.Source) (hub.Position, error) {
 	for _, e := range s.Filter {
 		if text(e.Key) != selectorFilter {
 			continue
@@ -28,20 +28,20 @@ func startOf(s *wire.Source) (store.Position, error) {
 		}
 		selector, ok := value.(string)
 		if !ok {
-			return store.Position{}, errors.New("the selector filter is no string")
+			return hub.Position{}, errors.New("the selector filter is no string")
 		}
 		return parseSelector(selector)
 	}
-	return store.Position{Kind: store.PositionEarliest}, nil
+	return hub.Position{Kind: hub.PositionEarliest}, nil
 }
 
 // parseSelector reads "amqp.annotation.<name> > '<value>'": names are
 // x-opt-offset, x-opt-sequence-number and x-opt-enqueued-time (milliseconds),
 // operators > and >=, and the value may stand in quotes or not.
 // Source: Event Hubs, AMQP 1.0 protocol guide; the SDKs' spellings.
-func parseSelector(selector string) (store.Position, error) {
-	var p store.Position
-	bad := func(why string) (store.Position, error) {
+func parseSelector(selector string) (hub.Position, error) {
+	var p hub.Position
+	bad := func(why string) (hub.Position, error) {
 		return p, fmt.Errorf("the selector %.128q cannot be understood: %s", selector, why)
 	}
 	s := strings.TrimSpace(selector)
@@ -67,31 +67,31 @@ func parseSelector(selector string) (store.Position, error) {
 	}
 	switch strings.ToLower(name) {
 	case "amqp.annotation.x-opt-offset":
-		p.Kind = store.PositionOffset
+		p.Kind = hub.PositionOffset
 	case "amqp.annotation.x-opt-sequence-number":
-		p.Kind = store.PositionSequenceNumber
+		p.Kind = hub.PositionSequenceNumber
 	case "amqp.annotation.x-opt-enqueued-time", "amqp.annotation.x-opt-enqueuedtimeutc": // the second is the Azure CLI's
-		p.Kind = store.PositionEnqueuedTime
+		p.Kind = hub.PositionEnqueuedTime
 	default:
 		return bad("it must compare an offset, a sequence number or an enqueued time")
 	}
-	if p.Kind != store.PositionEnqueuedTime && strings.EqualFold(value, "@latest") {
-		return store.Position{Kind: store.PositionLatest}, nil
+	if p.Kind != hub.PositionEnqueuedTime && strings.EqualFold(value, "@latest") {
+		return hub.Position{Kind: hub.PositionLatest}, nil
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
 		// Some programs write the time with a fraction.
 		f, err := strconv.ParseFloat(value, 64)
-		if err != nil || p.Kind != store.PositionEnqueuedTime || f != f || f < -1<<53 || f > 1<<53 {
+		if err != nil || p.Kind != hub.PositionEnqueuedTime || f != f || f < -1<<53 || f > 1<<53 {
 			return bad("the value is no number")
 		}
 		n = int64(f)
 	}
 	switch {
-	case p.Kind == store.PositionEnqueuedTime:
+	case p.Kind == hub.PositionEnqueuedTime:
 		p.Time = time.UnixMilli(n).UTC()
 	case n < 0:
-		return store.Position{Kind: store.PositionEarliest}, nil
+		return hub.Position{Kind: hub.PositionEarliest}, nil
 	default:
 		p.Value = n
 	}

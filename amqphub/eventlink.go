@@ -11,8 +11,8 @@ import (
 
 	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/amqp/wire"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
-	"github.com/hubnerite/hubnerite/store"
 )
 
 const (
@@ -150,9 +150,9 @@ func (p *peer) firstEvent(r *eventReader, source *wire.Source) (int64, error) {
 		return 0, err
 	}
 	switch {
-	case at.Kind == store.PositionOffset && at.Value > max(info.LastOffset, 0):
+	case at.Kind == hub.PositionOffset && at.Value > max(info.LastOffset, 0):
 		return 0, eventError(conditionArgument, r, "The supplied offset '%d' is invalid. The last offset in the system is '%d'.", at.Value, info.LastOffset)
-	case at.Kind == store.PositionSequenceNumber && at.Value > max(info.Next, 0):
+	case at.Kind == hub.PositionSequenceNumber && at.Value > max(info.Next, 0):
 		return 0, eventError(conditionArgument, r,
 			"The supplied sequence number '%d' is invalid. The last sequence number in the system is '%d'.", at.Value, info.Next-1)
 	}

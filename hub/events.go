@@ -10,6 +10,23 @@ import (
 	"github.com/hubnerite/hubnerite/store"
 )
 
+// What front ends need of the telemetry log, which is not theirs to import.
+type (
+	// PartitionInfo describes a partition.
+	PartitionInfo = store.PartitionInfo
+	// Position is where to begin to read a partition.
+	Position = store.Position
+)
+
+// The kinds of Position; see the store package.
+const (
+	PositionEarliest       = store.PositionEarliest
+	PositionLatest         = store.PositionLatest
+	PositionSequenceNumber = store.PositionSequenceNumber
+	PositionOffset         = store.PositionOffset
+	PositionEnqueuedTime   = store.PositionEnqueuedTime
+)
+
 // EventHubName returns the name of the Event Hubs-compatible entity, which is
 // the hub's name: clients of the redirect assume that.
 func (h *Hub) EventHubName() string { return h.Name() }
@@ -19,16 +36,16 @@ func (h *Hub) Partitions() int { return h.o.Log.Partitions() }
 
 // PartitionInfo describes a partition. It returns ArgumentInvalid for a number
 // that there is not.
-func (h *Hub) PartitionInfo(p int) (store.PartitionInfo, error) {
+func (h *Hub) PartitionInfo(p int) (PartitionInfo, error) {
 	if err := h.checkPartition(p); err != nil {
-		return store.PartitionInfo{}, err
+		return PartitionInfo{}, err
 	}
 	return h.o.Log.Info(p)
 }
 
 // FindEvent returns the sequence number of the first event to read from a
 // position on; see store.Log.
-func (h *Hub) FindEvent(ctx context.Context, p int, at store.Position) (int64, error) {
+func (h *Hub) FindEvent(ctx context.Context, p int, at Position) (int64, error) {
 	if err := h.checkPartition(p); err != nil {
 		return 0, err
 	}
