@@ -1,6 +1,7 @@
 package amqphub
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -85,11 +86,19 @@ func TestSettleC2D(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.eventually("completed", func() bool { return r.depth(deviceD) == 0 })
-	r.c2d(deviceD, "two")
+	if _, err := r.hub.SendC2D(t.Context(), iothub.C2DMessage{
+		ID: deviceD, System: iothub.SystemProperties{MessageID: "two"}, Ack: iothub.AckNegative,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := rcv.RejectMessage(r.ctx(), r.receive(rcv), nil); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("rejected", func() bool { return r.depth(deviceD) == 0 })
+	feedback := r.receiver(r.plain("service"), "/messages/serviceBound/feedback", nil)
+	if m := r.receive(feedback); !strings.Contains(string(m.GetData()), `"statusCode":"Rejected"`) {
+		t.Errorf("%s", m.GetData())
+	}
 }
 
 // TestSettleC2DSecond: a client that settles second waits for the hub's word, and

@@ -13,6 +13,10 @@ func nodeScenarios() []scenario {
 		{"node_device_mqtt", []string{"node"}, singleNode("device_mqtt.js")},
 		{"node_registry", []string{"node"}, singleNode("registry.js")},
 		{"node_c2d", []string{"node"}, singleNode("c2d.js")},
+		{"node_device_amqp", []string{"node"}, singleNode("device_amqp.js")},
+		{"node_amqp_x509", []string{"node"}, func(t *testing.T, s *site) {
+			s.judgeItselfNode(t, s.startHub(t, "--device", "d1"), "x509_amqp.js", certificates(t)...)
+		}},
 	}
 }
 
