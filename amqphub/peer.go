@@ -34,6 +34,8 @@ type peer struct {
 	links  map[*link]struct{}
 	// devices are the identities that have links; see device.go.
 	devices map[iothub.ID]*device
+	// strangerAttaches counts links asked for before anything was proved.
+	strangerAttaches int
 }
 
 // grantKey tells the tokens of a connection apart: by what they prove, not by the
@@ -85,6 +87,11 @@ func (h handler) Open(c *amqp.Conn) error {
 // Attach implements amqp.Handler.
 func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	p := peerOf(a.Session.Conn())
+	if err := p.admitStranger(); err != nil {
+		refusal := p.refuse("attach", err)
+		a.Session.Conn().Close(refusal)
+		return nil, refusal
+	}
 	acceptance, err := p.attach(a)
 	var said *amqp.Error
 	if errors.As(err, &said) { // it is in the words of Event Hubs already
@@ -101,6 +108,25 @@ func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 func (h handler) Closed(c *amqp.Conn, _ error) { h.s.remove(peerOf(c)) }
 
 func peerOf(c *amqp.Conn) *peer { return c.Value().(*peer) }
+
+// maxStrangerAttaches is how many links a connection may ask for before it has
+// proved anything: the two of $cbs and some attempts.
+const maxStrangerAttaches = 64
+
+// admitStranger counts the attaches of a connection that has neither a grant
+// nor a device, so that nobody unknown can fill the memory with links.
+func (p *peer) admitStranger() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.grants) > 0 || len(p.devices) > 0 {
+		return nil
+	}
+	if p.strangerAttaches++; p.strangerAttaches > maxStrangerAttaches {
+		return iothub.NewError(iothub.CodeIotHubUnauthorizedAccess,
+			"Unauthorized: more than %d links asked for without a token.", maxStrangerAttaches)
+	}
+	return nil
+}
 
 // attach answers a link by its address.
 func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {

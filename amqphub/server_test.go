@@ -365,6 +365,24 @@ func TestPutToken(t *testing.T) {
 	wantCondition(t, "after expiry", snd.Send(r.ctx(), c2dMessage(toDevice, "x"), nil), "amqp:unauthorized-access")
 }
 
+// Whoever proved nothing cannot fill the memory with links.
+func TestStrangersMayAskForFewLinks(t *testing.T) {
+	r := newRig(t)
+	s := r.dial(goamqp.SASLTypeAnonymous())
+	for range maxStrangerAttaches {
+		if _, err := s.NewReceiver(r.ctx(), "$cbs", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.NewReceiver(r.ctx(), "$cbs", nil)
+	if err == nil {
+		t.Fatal("a link too many was let in")
+	}
+	if _, err := s.NewReceiver(r.ctx(), "$cbs", nil); err == nil {
+		t.Error("the connection is still there")
+	}
+}
+
 func TestAddressRefusals(t *testing.T) {
 	r := newRig(t)
 	s := r.plain("service")
