@@ -184,7 +184,7 @@ func oldServiceClient(t *testing.T, s *site) {
 
 // certifiedDevice makes two certificates, of which the hub is told one.
 func certifiedDevice(t *testing.T, s *site) {
-	s.judgeItself(t, s.startHub(t), "x509.py", certificates(t)...)
+	s.judgeItself(t, s.startHub(t, "--device", "d1"), "x509.py", certificates(t)...)
 }
 
 // certificates makes the two of certifiedDevice and returns the environment that names them.

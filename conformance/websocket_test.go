@@ -29,7 +29,15 @@ func webSocketScenarios() []scenario {
 		}},
 		{"python_websocket_emulator_killed", []string{"python"}, webSocketEmulatorKilled},
 		{"node_websocket_device", []string{"node"}, node("device_mqtt.js")},
+		{"node_websocket_device_amqp", []string{"node"}, node("device_amqp.js")},
+		{"node_websocket_amqp_x509", []string{"node"}, func(t *testing.T, s *site) {
+			s.judgeItselfNode(t, startHubOn443(t, s), "x509_amqp.js", append(certificates(t), overWebSockets)...)
+		}},
 		{"node_websocket_c2d", []string{"node"}, node("c2d.js")},
+		{"node_websocket_amqp", []string{"node"}, node("device_amqp.js")},
+		{"node_websocket_amqp_x509", []string{"node"}, func(t *testing.T, s *site) {
+			s.judgeItselfNode(t, startHubOn443(t, s), "x509_amqp.js", append(certificates(t), overWebSockets)...)
+		}},
 	}
 }
 
