@@ -34,10 +34,6 @@ func webSocketScenarios() []scenario {
 			s.judgeItselfNode(t, startHubOn443(t, s), "x509_amqp.js", append(certificates(t), overWebSockets)...)
 		}},
 		{"node_websocket_c2d", []string{"node"}, node("c2d.js")},
-		{"node_websocket_amqp", []string{"node"}, node("device_amqp.js")},
-		{"node_websocket_amqp_x509", []string{"node"}, func(t *testing.T, s *site) {
-			s.judgeItselfNode(t, startHubOn443(t, s), "x509_amqp.js", append(certificates(t), overWebSockets)...)
-		}},
 	}
 }
 
