@@ -151,6 +151,10 @@ func (p *peer) connect(id iothub.ID, modelID string) (*device, error) {
 		d.end(err)
 		return nil, err
 	}
+	// A certificate counts as proof only while it has let somebody in.
+	p.mu.Lock()
+	p.strangerAttaches = 0
+	p.mu.Unlock()
 	return d, nil
 }
 

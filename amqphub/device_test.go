@@ -19,10 +19,9 @@ import (
 
 const sasType = "servicebus.windows.net:sastoken"
 
-var (
-	deviceD = iothub.ID{DeviceID: "d"}
-	moduleM = iothub.ID{DeviceID: "d", ModuleID: "m"}
-)
+// The identities that every rig has.
+func deviceD() iothub.ID { return iothub.ID{DeviceID: "d"} }
+func moduleM() iothub.ID { return iothub.ID{DeviceID: "d", ModuleID: "m"} }
 
 // deviceToken signs with the identity's own key, valid for a minute.
 func (r *rig) deviceToken(id iothub.ID) string {
@@ -104,11 +103,14 @@ func (r *rig) gone(what string, rcv *goamqp.Receiver, condition string) {
 // eventually waits for what another goroutine brings about.
 func (r *rig) eventually(what string, condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); {
-		if time.Now().After(deadline) {
+	ctx, tick := r.ctx(), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			r.t.Fatal("never: " + what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -127,9 +129,9 @@ func TestDeviceAddress(t *testing.T) {
 		id   iothub.ID
 		node deviceNode
 	}{
-		"/devices/d/messages/events":                                   {deviceD, nodeTelemetry},
-		"/devices/d/messages/deviceBound":                              {deviceD, nodeC2D},
-		"amqps://hub1.azure-devices.net:5671/devices/d/modules/m/twin": {moduleM, nodeTwin},
+		"/devices/d/messages/events":                                   {deviceD(), nodeTelemetry},
+		"/devices/d/messages/deviceBound":                              {deviceD(), nodeC2D},
+		"amqps://hub1.azure-devices.net:5671/devices/d/modules/m/twin": {moduleM(), nodeTwin},
 		"amqps://h/devices/a%23b/methods/deviceBound":                  {iothub.ID{DeviceID: "a#b"}, nodeMethods},
 		"/devices/d/modules/%24edgeAgent/messages/events/":             {iothub.ID{DeviceID: "d", ModuleID: "$edgeAgent"}, nodeTelemetry},
 		"devices/modules/modules/twin/twin":                            {iothub.ID{DeviceID: "modules", ModuleID: "twin"}, nodeTwin},
@@ -174,18 +176,18 @@ func TestDeviceRefusals(t *testing.T) {
 	wantCondition(t, "EXTERNAL without TLS", attach(r.dial(goamqp.SASLTypeExternal("")), events), "amqp:unauthorized-access")
 	wantCondition(t, "policy without DeviceConnect", attach(r.plain("service"), events), "amqp:unauthorized-access")
 	wantCondition(t, "unknown device", attach(r.plain("device"), "/devices/none/messages/events"), "amqp:not-found")
-	wantCondition(t, "a device's token for its module", attach(r.device(deviceD), "/devices/d/modules/m/messages/events"), "amqp:unauthorized-access")
-	wantCondition(t, "a module's token for its device", attach(r.device(moduleM), events), "amqp:unauthorized-access")
-	wantCondition(t, "no such node", attach(r.device(deviceD), "/devices/d/other"), "amqp:not-found")
-	wantCondition(t, "sending to devicebound", attach(r.device(deviceD), "/devices/d/messages/devicebound"), "amqp:not-found")
-	_, err := r.device(deviceD).NewReceiver(r.ctx(), events, nil)
+	wantCondition(t, "a device's token for its module", attach(r.device(deviceD()), "/devices/d/modules/m/messages/events"), "amqp:unauthorized-access")
+	wantCondition(t, "a module's token for its device", attach(r.device(moduleM()), events), "amqp:unauthorized-access")
+	wantCondition(t, "no such node", attach(r.device(deviceD()), "/devices/d/other"), "amqp:not-found")
+	wantCondition(t, "sending to devicebound", attach(r.device(deviceD()), "/devices/d/messages/devicebound"), "amqp:not-found")
+	_, err := r.device(deviceD()).NewReceiver(r.ctx(), events, nil)
 	wantCondition(t, "receiving from events", err, "amqp:not-found")
-	if r.connected(deviceD) {
+	if r.connected(deviceD()) {
 		t.Error("a refused link made a connection")
 	}
-	token := r.deviceToken(deviceD)
+	token := r.deviceToken(deviceD())
 	disabled := iothub.StatusDisabled
-	r.replace(deviceD, func(req *iothub.IdentityRequest) { req.Status = disabled })
+	r.replace(deviceD(), func(req *iothub.IdentityRequest) { req.Status = disabled })
 	c := r.cbs(r.dial(goamqp.SASLTypeAnonymous()))
 	if status, _ := c.put("id", sasType, "hub1.azure-devices.net/devices/d", token); status != 401 {
 		t.Errorf("put-token of a disabled device: %d", status)
@@ -197,9 +199,9 @@ func TestDeviceRefusals(t *testing.T) {
 func TestDeviceLogins(t *testing.T) {
 	r := newRig(t)
 	for name, s := range map[string]*goamqp.Session{
-		"own token by PLAIN":      r.dial(goamqp.SASLTypePlain("d@sas.hub1", r.deviceToken(deviceD))),
+		"own token by PLAIN":      r.dial(goamqp.SASLTypePlain("d@sas.hub1", r.deviceToken(deviceD()))),
 		"policy's token by PLAIN": r.plain("device"),
-		"own token by put-token":  r.device(deviceD),
+		"own token by put-token":  r.device(deviceD()),
 	} {
 		snd := r.sender(s, "/devices/d/messages/events", nil)
 		r.send(snd, goamqp.NewMessage([]byte(name)))
@@ -212,20 +214,20 @@ func TestPutTokenKeepsLinks(t *testing.T) {
 	r := newRig(t)
 	s := r.dial(goamqp.SASLTypeAnonymous())
 	c := r.cbs(s)
-	r.putDevice(c, deviceD)
-	r.putDevice(c, moduleM)
+	r.putDevice(c, deviceD())
+	r.putDevice(c, moduleM())
 	kept := r.sender(s, "/devices/d/messages/events", nil)
 	lost := r.receiver(s, "/devices/d/modules/m/messages/devicebound", nil)
 	r.advance(50 * time.Second)
-	r.putDevice(c, deviceD)
+	r.putDevice(c, deviceD())
 	r.advance(30 * time.Second)
 	r.gone("after expiry", lost, "amqp:unauthorized-access")
 	r.send(kept, goamqp.NewMessage([]byte("x")))
-	if !r.connected(deviceD) || r.connected(moduleM) {
+	if !r.connected(deviceD()) || r.connected(moduleM()) {
 		t.Error(r.hub.Connections())
 	}
 	// The connection is good for the module again with a new token.
-	r.putDevice(c, moduleM)
+	r.putDevice(c, moduleM())
 	r.receiver(s, "/devices/d/modules/m/messages/devicebound", nil)
 }
 
@@ -235,11 +237,11 @@ func TestTakeover(t *testing.T) {
 	r := newRig(t)
 	s := r.dial(goamqp.SASLTypeAnonymous())
 	c := r.cbs(s)
-	r.putDevice(c, deviceD)
-	r.putDevice(c, moduleM)
+	r.putDevice(c, deviceD())
+	r.putDevice(c, moduleM())
 	methods := r.receiver(s, "/devices/d/methods/devicebound", nil)
 	module := r.sender(s, "/devices/d/modules/m/messages/events", nil)
-	r.receiver(r.device(deviceD), "/devices/d/methods/devicebound", nil)
+	r.receiver(r.device(deviceD()), "/devices/d/methods/devicebound", nil)
 	r.gone("evicted", methods, "amqp:link:stolen")
 	r.send(module, goamqp.NewMessage([]byte("x")))
 	if n := len(r.hub.Connections()); n != 2 {
@@ -273,12 +275,12 @@ func TestDisableAndDelete(t *testing.T) {
 	stays := r.sender(s, "/devices/other/messages/events", nil)
 	device := r.receiver(s, "/devices/d/methods/devicebound", nil)
 	module := r.receiver(s, "/devices/d/modules/m/methods/devicebound", nil)
-	r.replace(deviceD, func(req *iothub.IdentityRequest) { req.Status = iothub.StatusDisabled })
+	r.replace(deviceD(), func(req *iothub.IdentityRequest) { req.Status = iothub.StatusDisabled })
 	r.gone("disabled", device, "amqp:unauthorized-access")
 	r.gone("module of a disabled device", module, "amqp:unauthorized-access")
-	r.replace(deviceD, func(req *iothub.IdentityRequest) { req.Status = iothub.StatusEnabled })
+	r.replace(deviceD(), func(req *iothub.IdentityRequest) { req.Status = iothub.StatusEnabled })
 	device = r.receiver(s, "/devices/d/methods/devicebound", nil)
-	if err := r.hub.DeleteIdentity(t.Context(), deviceD, "*"); err != nil {
+	if err := r.hub.DeleteIdentity(t.Context(), deviceD(), "*"); err != nil {
 		t.Fatal(err)
 	}
 	r.gone("deleted", device, "amqp:not-found")
@@ -289,44 +291,44 @@ func TestDisableAndDelete(t *testing.T) {
 // the last, and no longer than the AMQP connection.
 func TestDeviceEndsWithItsLinks(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
-	if r.connected(deviceD) {
+	s := r.device(deviceD())
+	if r.connected(deviceD()) {
 		t.Error("connected without a link")
 	}
 	first := r.sender(s, "/devices/d/messages/events", nil)
 	second := r.receiver(s, "/devices/d/twin", nil)
-	if !r.connected(deviceD) {
+	if !r.connected(deviceD()) {
 		t.Error("not connected with two links")
 	}
 	if err := first.Close(r.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	if !r.connected(deviceD) {
+	if !r.connected(deviceD()) {
 		t.Error("not connected with one link")
 	}
 	if err := second.Close(r.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("disconnected", func() bool { return !r.connected(deviceD) })
+	r.eventually("disconnected", func() bool { return !r.connected(deviceD()) })
 	r.sender(s, "/devices/d/messages/events", nil)
-	if !r.connected(deviceD) {
+	if !r.connected(deviceD()) {
 		t.Error("not connected again")
 	}
 	if err := s.Close(r.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("disconnected", func() bool { return !r.connected(deviceD) })
+	r.eventually("disconnected", func() bool { return !r.connected(deviceD()) })
 }
 
 // TestModelID arrives with any link.
 func TestModelID(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
+	s := r.device(deviceD())
 	r.receiver(s, "/devices/d/twin", nil)
 	const model = "dtmi:com:example:Thermostat;1"
 	snd := r.sender(s, "/devices/d/messages/events", &goamqp.SenderOptions{Properties: map[string]any{modelIDProperty: model}})
 	r.send(snd, goamqp.NewMessage([]byte("x")))
-	if twin, err := r.hub.GetTwin(t.Context(), deviceD); err != nil || twin.Twin.ModelID != model {
+	if twin, err := r.hub.GetTwin(t.Context(), deviceD()); err != nil || twin.Twin.ModelID != model {
 		t.Error(twin.Twin.ModelID, err)
 	}
 	if kept := r.kept(); len(kept) != 1 || kept[0].ModelID != model {
@@ -337,7 +339,7 @@ func TestModelID(t *testing.T) {
 // TestShutdownDetaches: devices are told before the connection is closed.
 func TestShutdownDetaches(t *testing.T) {
 	r := newRig(t)
-	rcv := r.receiver(r.device(deviceD), "/devices/d/methods/devicebound", nil)
+	rcv := r.receiver(r.device(deviceD()), "/devices/d/methods/devicebound", nil)
 	if err := r.server.Shutdown(r.ctx()); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +348,7 @@ func TestShutdownDetaches(t *testing.T) {
 	if !errors.As(err, &link) || link.RemoteErr == nil || link.RemoteErr.Condition != "amqp:link:detach-forced" {
 		t.Errorf("%v", err)
 	}
-	if r.connected(deviceD) {
+	if r.connected(deviceD()) {
 		t.Error("still connected")
 	}
 }
@@ -393,7 +395,7 @@ func TestMultiplexed(t *testing.T) {
 	if n := r.hub.ConnectedDevices(); n != count {
 		t.Fatalf("%d devices are connected", n)
 	}
-	if status, _ := c.put("id", sasType, "hub1.azure-devices.net/devices/d", r.deviceToken(deviceD)); status != 403 {
+	if status, _ := c.put("id", sasType, "hub1.azure-devices.net/devices/d", r.deviceToken(deviceD())); status != 403 {
 		t.Errorf("token %d: %d, want 403", count+1, status)
 	}
 	var failed atomic.Int32
@@ -454,7 +456,7 @@ func TestKilledMidTransfer(t *testing.T) {
 	cut := &cutConn{Conn: tcp}
 	cut.budget.Store(1 << 30)
 	conn, err := goamqp.NewConn(r.ctx(), cut, &goamqp.ConnOptions{
-		SASLType: goamqp.SASLTypePlain("d@sas.hub1", r.deviceToken(deviceD)), HostName: "hub1.azure-devices.net", MaxFrameSize: 4096,
+		SASLType: goamqp.SASLTypePlain("d@sas.hub1", r.deviceToken(deviceD())), HostName: "hub1.azure-devices.net", MaxFrameSize: 4096,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -464,18 +466,18 @@ func TestKilledMidTransfer(t *testing.T) {
 		t.Fatal(err)
 	}
 	rcv := r.receiver(s, "/devices/d/messages/devicebound", nil)
-	r.c2d(deviceD, "unsettled")
+	r.c2d(deviceD(), "unsettled")
 	r.receive(rcv)
 	snd := r.sender(s, "/devices/d/messages/events", nil)
 	cut.budget.Store(100 << 10)
 	if err := snd.Send(r.ctx(), goamqp.NewMessage(make([]byte, 200<<10)), nil); err == nil {
 		t.Fatal("sent")
 	}
-	r.eventually("disconnected", func() bool { return !r.connected(deviceD) })
+	r.eventually("disconnected", func() bool { return !r.connected(deviceD()) })
 	if kept := r.kept(); len(kept) != 0 {
 		t.Errorf("%d messages are kept", len(kept))
 	}
-	m := r.receive(r.receiver(r.device(deviceD), "/devices/d/messages/devicebound", nil))
+	m := r.receive(r.receiver(r.device(deviceD()), "/devices/d/messages/devicebound", nil))
 	if string(m.GetData()) != "unsettled" || m.Annotations["iothub-deliverycount"] != uint8(0) {
 		t.Errorf("%s, %v", m.GetData(), m.Annotations)
 	}

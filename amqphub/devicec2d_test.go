@@ -31,14 +31,14 @@ func (r *rig) depth(id iothub.ID) int {
 func TestReceiveC2D(t *testing.T) {
 	r := newRig(t)
 	sent, err := r.hub.SendC2D(t.Context(), iothub.C2DMessage{
-		ID: deviceD, Body: []byte("order"), Ack: iothub.AckFull,
+		ID: deviceD(), Body: []byte("order"), Ack: iothub.AckFull,
 		System:     iothub.SystemProperties{MessageID: "m1", CorrelationID: "c1", UserID: "u", ContentType: "text/plain", ContentEncoding: "utf-8"},
 		Properties: iothub.Properties{{Name: "zone", Value: "n"}, {Name: "empty", Value: ""}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rcv := r.receiver(r.device(deviceD), "amqps://hub1.azure-devices.net:5671/devices/d/messages/deviceBound", nil)
+	rcv := r.receiver(r.device(deviceD()), "amqps://hub1.azure-devices.net:5671/devices/d/messages/deviceBound", nil)
 	m := r.receive(rcv)
 	p := m.Properties
 	if string(m.GetData()) != "order" || p.MessageID != "m1" || p.CorrelationID != "c1" || string(p.UserID) != "u" ||
@@ -64,8 +64,8 @@ func TestReceiveC2D(t *testing.T) {
 // dead-letters; each with its effect on the queue.
 func TestSettleC2D(t *testing.T) {
 	r := newRig(t)
-	rcv := r.receiver(r.device(deviceD), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{Credit: 1})
-	r.c2d(deviceD, "one")
+	rcv := r.receiver(r.device(deviceD()), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{Credit: 1})
+	r.c2d(deviceD(), "one")
 	for count, giveBack := range []func(m *goamqp.Message) error{
 		func(m *goamqp.Message) error { return rcv.ReleaseMessage(r.ctx(), m) },
 		func(m *goamqp.Message) error { return rcv.ModifyMessage(r.ctx(), m, nil) },
@@ -85,16 +85,16 @@ func TestSettleC2D(t *testing.T) {
 	if err := rcv.AcceptMessage(r.ctx(), m); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("completed", func() bool { return r.depth(deviceD) == 0 })
+	r.eventually("completed", func() bool { return r.depth(deviceD()) == 0 })
 	if _, err := r.hub.SendC2D(t.Context(), iothub.C2DMessage{
-		ID: deviceD, System: iothub.SystemProperties{MessageID: "two"}, Ack: iothub.AckNegative,
+		ID: deviceD(), System: iothub.SystemProperties{MessageID: "two"}, Ack: iothub.AckNegative,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := rcv.RejectMessage(r.ctx(), r.receive(rcv), nil); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("rejected", func() bool { return r.depth(deviceD) == 0 })
+	r.eventually("rejected", func() bool { return r.depth(deviceD()) == 0 })
 	feedback := r.receiver(r.plain("service"), "/messages/serviceBound/feedback", nil)
 	if m := r.receive(feedback); !strings.Contains(string(m.GetData()), `"statusCode":"Rejected"`) {
 		t.Errorf("%s", m.GetData())
@@ -106,18 +106,18 @@ func TestSettleC2D(t *testing.T) {
 func TestSettleC2DSecond(t *testing.T) {
 	r := newRig(t)
 	second := goamqp.ReceiverSettleModeSecond
-	rcv := r.receiver(r.device(deviceD), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{SettlementMode: &second})
-	r.c2d(deviceD, "one")
-	r.c2d(deviceD, "two")
+	rcv := r.receiver(r.device(deviceD()), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{SettlementMode: &second})
+	r.c2d(deviceD(), "one")
+	r.c2d(deviceD(), "two")
 	one, two := r.receive(rcv), r.receive(rcv)
 	// Out of order, and known to be done once the call returns.
 	if err := rcv.AcceptMessage(r.ctx(), two); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.depth(deviceD); n != 1 {
+	if n := r.depth(deviceD()); n != 1 {
 		t.Errorf("%d messages are left", n)
 	}
-	if _, err := r.hub.PurgeC2D(t.Context(), deviceD); err != nil {
+	if _, err := r.hub.PurgeC2D(t.Context(), deviceD()); err != nil {
 		t.Fatal(err)
 	}
 	wantCondition(t, "lost lock", rcv.AcceptMessage(r.ctx(), one), "com.microsoft:message-lock-lost")
@@ -127,22 +127,22 @@ func TestSettleC2DSecond(t *testing.T) {
 func TestC2DPresettled(t *testing.T) {
 	r := newRig(t)
 	settled := goamqp.SenderSettleModeSettled
-	rcv := r.receiver(r.device(deviceD), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{RequestedSenderSettleMode: &settled})
-	r.c2d(deviceD, "one")
+	rcv := r.receiver(r.device(deviceD()), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{RequestedSenderSettleMode: &settled})
+	r.c2d(deviceD(), "one")
 	if m := r.receive(rcv); string(m.GetData()) != "one" {
 		t.Errorf("%s", m.GetData())
 	}
-	r.eventually("completed", func() bool { return r.depth(deviceD) == 0 })
+	r.eventually("completed", func() bool { return r.depth(deviceD()) == 0 })
 }
 
 // TestC2DLinkEnds: what was not settled when the link ended comes again at once,
 // in order, on a new link of the same connection or another protocol's.
 func TestC2DLinkEnds(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
+	s := r.device(deviceD())
 	keep := r.sender(s, "/devices/d/messages/events", nil)
 	for _, body := range []string{"1", "2", "3"} {
-		r.c2d(deviceD, body)
+		r.c2d(deviceD(), body)
 	}
 	rcv := r.receiver(s, "/devices/d/messages/devicebound", nil)
 	for range 3 {
@@ -169,10 +169,10 @@ func TestC2DLinkEnds(t *testing.T) {
 // that is never empty.
 func TestC2DCredit(t *testing.T) {
 	r := newRig(t)
-	rcv := r.receiver(r.device(deviceD), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{Credit: -1})
+	rcv := r.receiver(r.device(deviceD()), "/devices/d/messages/devicebound", &goamqp.ReceiverOptions{Credit: -1})
 	const count = 20
 	for range count {
-		r.c2d(deviceD, "x")
+		r.c2d(deviceD(), "x")
 	}
 	for range count {
 		if err := rcv.IssueCredit(1); err != nil {
@@ -183,16 +183,16 @@ func TestC2DCredit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.eventually("all completed", func() bool { return r.depth(deviceD) == 0 })
+	r.eventually("all completed", func() bool { return r.depth(deviceD()) == 0 })
 }
 
 // TestModuleC2D: modules have queues of their own, and an idle link for inputs.
 func TestModuleC2D(t *testing.T) {
 	r := newRig(t)
-	s := r.device(moduleM)
+	s := r.device(moduleM())
 	rcv := r.receiver(s, "/devices/d/modules/m/messages/devicebound", nil)
 	r.receiver(s, "/devices/d/modules/m/messages/events", nil)
-	r.c2d(moduleM, "to the module")
+	r.c2d(moduleM(), "to the module")
 	if m := r.receive(rcv); string(m.GetData()) != "to the module" || *m.Properties.To != "/devices/d/modules/m/messages/deviceBound" {
 		t.Errorf("%s %v", m.GetData(), m.Properties)
 	}

@@ -22,7 +22,7 @@ type methodResult struct {
 func (r *rig) invoke(name, payload string, connect time.Duration) chan methodResult {
 	done := make(chan methodResult, 1)
 	go func() {
-		answer, err := r.hub.InvokeMethod(r.t.Context(), deviceD, iothub.MethodRequest{
+		answer, err := r.hub.InvokeMethod(r.t.Context(), deviceD(), iothub.MethodRequest{
 			MethodName: name, Payload: json.RawMessage(payload), ConnectTimeout: connect,
 		})
 		done <- methodResult{answer, err}
@@ -32,7 +32,7 @@ func (r *rig) invoke(name, payload string, connect time.Duration) chan methodRes
 
 func TestMethod(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
+	s := r.device(deviceD())
 	// Called before the device is there.
 	early := r.invoke("reboot", `{"in":5}`, 30*time.Second)
 	answers := r.sender(s, methodsD, &goamqp.SenderOptions{Properties: map[string]any{channelProperty: "methods:1"}})
@@ -83,7 +83,7 @@ func TestMethod(t *testing.T) {
 // which the client has no credit wait.
 func TestMethodsInParallel(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
+	s := r.device(deviceD())
 	answers := r.sender(s, methodsD, nil)
 	calls := r.receiver(s, methodsD, &goamqp.ReceiverOptions{Credit: -1})
 	const count = 20

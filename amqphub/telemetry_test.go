@@ -33,7 +33,7 @@ func (r *rig) kept() []iothub.Telemetry {
 
 func TestTelemetry(t *testing.T) {
 	r := newRig(t)
-	snd := r.sender(r.device(moduleM), "/devices/d/modules/m/messages/events", nil)
+	snd := r.sender(r.device(moduleM()), "/devices/d/modules/m/messages/events", nil)
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	id := goamqp.UUID{0xab, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	to, json, utf8 := "/devices/d/modules/m/messages/events", "application/json", "utf-8"
@@ -56,7 +56,7 @@ func TestTelemetry(t *testing.T) {
 		Component: "thermostat1", InterfaceID: "urn:azureiot:Security:SecurityAgent:1", OutputName: "out1",
 	}
 	got := kept[0]
-	if got.ID != moduleM || got.System != want || string(got.Body) != `{"t":1}` ||
+	if got.ID != moduleM() || got.System != want || string(got.Body) != `{"t":1}` ||
 		!reflect.DeepEqual(got.Properties, iothub.Properties{{Name: "zone", Value: "n"}}) {
 		t.Errorf("%+v", got)
 	}
@@ -81,7 +81,7 @@ func batchOf(t *testing.T, messages ...*goamqp.Message) *goamqp.Message {
 
 func TestTelemetryBatch(t *testing.T) {
 	r := newRig(t)
-	snd := r.sender(r.device(deviceD), "/devices/d/messages/events", nil)
+	snd := r.sender(r.device(deviceD()), "/devices/d/messages/events", nil)
 	small := goamqp.NewMessage([]byte("x"))
 	var full []*goamqp.Message
 	for range iothub.MaxTelemetryBatch {
@@ -121,7 +121,7 @@ func TestTelemetryBatch(t *testing.T) {
 // look is refused without losing the link.
 func TestTelemetrySize(t *testing.T) {
 	r := newRig(t)
-	snd := r.sender(r.device(deviceD), "/devices/d/messages/events", nil)
+	snd := r.sender(r.device(deviceD()), "/devices/d/messages/events", nil)
 	if n := snd.MaxMessageSize(); n != iothub.MaxTelemetrySize {
 		t.Errorf("max-message-size %d", n)
 	}
@@ -135,6 +135,6 @@ func TestTelemetrySize(t *testing.T) {
 	r.send(snd, goamqp.NewMessage([]byte("x")))
 	// Pre-settled telemetry has no answer and is kept all the same.
 	settled := goamqp.SenderSettleModeSettled
-	r.send(r.sender(r.device(moduleM), "/devices/d/modules/m/messages/events", &goamqp.SenderOptions{SettlementMode: &settled}), goamqp.NewMessage([]byte("y")))
+	r.send(r.sender(r.device(moduleM()), "/devices/d/modules/m/messages/events", &goamqp.SenderOptions{SettlementMode: &settled}), goamqp.NewMessage([]byte("y")))
 	r.eventually("kept", func() bool { return len(r.kept()) == 3 })
 }

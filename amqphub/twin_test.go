@@ -48,7 +48,7 @@ func (l twinLinks) ask(correlation any, operation, resource, body string) *goamq
 
 func TestTwin(t *testing.T) {
 	r := newRig(t)
-	l := r.twin(r.device(deviceD), deviceD, "twin:1")
+	l := r.twin(r.device(deviceD()), deviceD(), "twin:1")
 	answer := l.ask("Get1", "GET", "", " ")
 	var twin struct {
 		Desired, Reported map[string]any
@@ -61,7 +61,7 @@ func TestTwin(t *testing.T) {
 	if answer.Annotations["status"] != int32(204) || answer.Annotations["version"] != int64(2) || len(answer.GetData()) != 0 {
 		t.Errorf("%v %s", answer.Annotations, answer.GetData())
 	}
-	if got, err := r.hub.GetTwin(t.Context(), deviceD); err != nil || got.Twin.Reported.Values["fw"] != "1.2" {
+	if got, err := r.hub.GetTwin(t.Context(), deviceD()); err != nil || got.Twin.Reported.Values["fw"] != "1.2" {
 		t.Errorf("%+v %v", got.Twin.Reported, err)
 	}
 	for name, c := range map[string][3]string{
@@ -91,12 +91,12 @@ func (r *rig) desire(id iothub.ID, values map[string]any) {
 func TestDesired(t *testing.T) {
 	const desired = "/notifications/twin/properties/desired"
 	r := newRig(t)
-	l := r.twin(r.device(moduleM), moduleM, "twin:1")
-	r.desire(moduleM, map[string]any{"n": "unheard"})
+	l := r.twin(r.device(moduleM()), moduleM(), "twin:1")
+	r.desire(moduleM(), map[string]any{"n": "unheard"})
 	if a := l.ask("Put1", "PUT", desired, " "); a.Annotations["status"] != int32(200) {
 		t.Errorf("%v", a.Annotations)
 	}
-	r.desire(moduleM, map[string]any{"n": "heard", "gone": nil})
+	r.desire(moduleM(), map[string]any{"n": "heard", "gone": nil})
 	m := r.receive(l.answers)
 	var change map[string]any
 	if err := json.Unmarshal(m.GetData(), &change); err != nil || change["n"] != "heard" || change["$version"] != 3.0 {
@@ -111,7 +111,7 @@ func TestDesired(t *testing.T) {
 	if a := l.ask("Delete1", "DELETE", desired, " "); a.Annotations["status"] != int32(200) {
 		t.Errorf("%v", a.Annotations)
 	}
-	r.desire(moduleM, map[string]any{"n": "unheard again"})
+	r.desire(moduleM(), map[string]any{"n": "unheard again"})
 	if a := l.ask("Get1", "GET", "", " "); a.Annotations["status"] != int32(200) {
 		t.Errorf("%v", a.Annotations)
 	}
@@ -120,8 +120,8 @@ func TestDesired(t *testing.T) {
 // TestTwinChannels: answers go to the link of the same channel.
 func TestTwinChannels(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
-	first, second := r.twin(s, deviceD, "twin:1"), r.twin(s, deviceD, "twin:2")
+	s := r.device(deviceD())
+	first, second := r.twin(s, deviceD(), "twin:1"), r.twin(s, deviceD(), "twin:2")
 	first.ask("a", "GET", "", " ")
 	second.ask("b", "GET", "", " ")
 	first.ask("c", "GET", "", " ")
@@ -131,8 +131,8 @@ func TestTwinChannels(t *testing.T) {
 // and only that.
 func TestDesiredBacklog(t *testing.T) {
 	r := newRig(t)
-	s := r.device(deviceD)
-	l := r.twin(s, deviceD, "twin:1")
+	s := r.device(deviceD())
+	l := r.twin(s, deviceD(), "twin:1")
 	l.ask("Put1", "PUT", "/notifications/twin/properties/desired", " ")
 	properties := map[string]any{channelProperty: "twin:2"}
 	stalled := r.receiver(s, "/devices/d/twin", &goamqp.ReceiverOptions{Credit: -1, Properties: properties})
@@ -141,7 +141,7 @@ func TestDesiredBacklog(t *testing.T) {
 		big[i] = 'x'
 	}
 	for i := range 300 {
-		r.desire(deviceD, map[string]any{"n": i, "big": string(big)})
+		r.desire(deviceD(), map[string]any{"n": i, "big": string(big)})
 	}
 	r.gone("stalled", stalled, "amqp:resource-limit-exceeded")
 	r.send(r.sender(s, "/devices/d/messages/events", nil), goamqp.NewMessage([]byte("x")))
