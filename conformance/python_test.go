@@ -34,6 +34,7 @@ func pythonScenarios() []scenario {
 		{"python_methods", []string{"python"}, single("methods.py")},
 		{"python_modules", []string{"python"}, single("modules.py")},
 		{"python_x509", []string{"python"}, certifiedDevice},
+		{"python_routes", []string{"python"}, single("routes.py")},
 	}
 }
 
