@@ -54,6 +54,8 @@ type device struct {
 	// The links on which the hub sends, in the order attached: the last one counts.
 	c2d            []*c2dSource
 	methods, twins []*outlet
+	// early are twin answers that wait for the first link to send them on.
+	early [][]byte
 	// work is what the goroutine has to do; running says that there is one.
 	work    []func()
 	running bool

@@ -82,11 +82,9 @@ func (o *outlet) Closed(*amqp.Sender, []*amqp.Sent, error) {
 	o.device.leave(o.link)
 }
 
-// outletFor finds the link for the answer to what came on r: the one of the same
-// channel, else the last one of the same session, else the last one; nil for none.
-func (d *device) outletFor(r *amqp.Receiver) *outlet {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// twinOutletLocked finds the link for the answer to what came on r: the one of the
+// same channel, else the last one of the same session, else the last one; nil for none.
+func (d *device) twinOutletLocked(r *amqp.Receiver) *outlet {
 	var best *outlet
 	bestRank, channel := -1, channelOf(r.Frame())
 	for _, o := range d.twins {

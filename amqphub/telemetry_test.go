@@ -8,6 +8,7 @@ import (
 
 	goamqp "github.com/Azure/go-amqp"
 
+	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -137,4 +138,35 @@ func TestTelemetrySize(t *testing.T) {
 	settled := goamqp.SenderSettleModeSettled
 	r.send(r.sender(r.device(moduleM()), "/devices/d/modules/m/messages/events", &goamqp.SenderOptions{SettlementMode: &settled}), goamqp.NewMessage([]byte("y")))
 	r.eventually("kept", func() bool { return len(r.kept()) == 3 })
+}
+
+// FuzzParseTelemetry: whatever arrives is a message, a batch within its limit, or
+// refused.
+func FuzzParseTelemetry(f *testing.F) {
+	m := goamqp.NewMessage([]byte("body"))
+	m.Annotations = goamqp.Annotations{"dt-subject": "c"}
+	m.ApplicationProperties = map[string]any{"n": int64(1), "iothub-outputname": "o"}
+	single, err := m.MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	batch, err := (&goamqp.Message{Format: batchFormat, Data: [][]byte{single, single}}).MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(single, false)
+	f.Add(batch, true)
+	f.Fuzz(func(t *testing.T, payload []byte, inBatch bool) {
+		d := &amqp.Delivery{Payload: payload}
+		if inBatch {
+			d.Format = batchFormat
+		}
+		messages, err := parseTelemetry(d)
+		if err == nil && (len(messages) == 0 || len(messages) > iothub.MaxTelemetryBatch) {
+			t.Errorf("%d messages", len(messages))
+		}
+		if err != nil && iothub.ErrorCode(err) == 0 {
+			t.Errorf("an error without a code: %v", err)
+		}
+	})
 }

@@ -37,6 +37,12 @@ func (d *device) openTwin(l *deviceLink, s *amqp.Sender) *amqp.Acceptance {
 	}
 	d.mu.Lock()
 	d.twins = append(d.twins, o)
+	// They leave with the first credit.
+	for _, message := range d.early {
+		o.waiting = append(o.waiting, message)
+		o.bytes += len(message)
+	}
+	d.early = nil
 	d.mu.Unlock()
 	return &amqp.Acceptance{Source: o, MaxMessageSize: iothub.MaxTelemetrySize}
 }
@@ -105,11 +111,27 @@ func (d *device) twinRequest(delivery *amqp.Delivery) {
 		return
 	}
 	_ = delivery.Accept()
-	if o := d.outletFor(delivery.Receiver()); o == nil {
-		d.peer.log.Debug("twin answer without a link for it", "device", d.id)
-	} else if err := o.send(message); err != nil {
+	if err := d.sendTwinAnswer(delivery.Receiver(), message); err != nil {
 		d.peer.log.Debug("twin answer not sent", "device", d.id, "err", err)
 	}
+}
+
+// sendTwinAnswer sends the answer to a request that came on r. The Java client
+// asks as soon as it may send, before its receiving link is there: then the
+// answer waits for that.
+func (d *device) sendTwinAnswer(r *amqp.Receiver, message []byte) error {
+	d.mu.Lock()
+	o := d.twinOutletLocked(r)
+	if o == nil {
+		defer d.mu.Unlock()
+		if len(d.early) == deviceCredit {
+			return errBacklog
+		}
+		d.early = append(d.early, message)
+		return nil
+	}
+	d.mu.Unlock()
+	return o.send(message)
 }
 
 // twinOperation does what a request's annotations say. A version that comes with

@@ -127,6 +127,25 @@ func TestTwinChannels(t *testing.T) {
 	first.ask("c", "GET", "", " ")
 }
 
+// TestTwinEarlyRequest: the answer to a request that came before there was a link
+// for it waits for one.
+func TestTwinEarlyRequest(t *testing.T) {
+	r := newRig(t)
+	s := r.device(deviceD())
+	m := goamqp.NewMessage([]byte(" "))
+	m.Properties = &goamqp.MessageProperties{CorrelationID: goamqp.UUID{7}}
+	m.Annotations = goamqp.Annotations{"operation": "PUT", "resource": "/notifications/twin/properties/desired"}
+	r.send(r.sender(s, "/devices/d/twin", nil), m)
+	answers := r.receiver(s, "/devices/d/twin", nil)
+	if answer := r.receive(answers); answer.Properties.CorrelationID != m.Properties.CorrelationID || answer.Annotations["status"] != int32(200) {
+		t.Errorf("%+v %v", answer.Properties, answer.Annotations)
+	}
+	r.desire(deviceD(), map[string]any{"n": 1})
+	if change := r.receive(answers); change.Annotations["resource"] != "/properties/desired" {
+		t.Errorf("%v", change.Annotations)
+	}
+}
+
 // TestDesiredBacklog: a client that takes none of its changes loses the link,
 // and only that.
 func TestDesiredBacklog(t *testing.T) {
