@@ -90,6 +90,7 @@ func New(o Options) http.Handler {
 	s.registerRouting()
 	s.registerUnsupported()
 	mux.Get("/docs", s.docs)
+	mux.Get("/messages/live", s.live)
 	mux.Get("/", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/docs", http.StatusFound)
 	})

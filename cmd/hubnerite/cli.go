@@ -18,6 +18,10 @@ type cli struct {
 
 	Start            startCmd            `cmd:"" default:"withargs" help:"Start the emulator. This is what happens without a command."`
 	Device           deviceCmd           `cmd:"" help:"Create, list, show and delete devices of the running emulator."`
+	Monitor          monitorCmd          `cmd:"" help:"Print telemetry and events as they come."`
+	Send             sendCmd             `cmd:"" help:"Send telemetry as a device, over MQTT."`
+	Method           methodCmd           `cmd:"" help:"Call a direct method of a device and print its answer."`
+	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
 	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
 	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`

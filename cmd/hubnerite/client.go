@@ -73,9 +73,10 @@ func (a *app) info() (emulator.Info, error) {
 
 // service is a client of the hub's service API with the rights of iothubowner.
 type service struct {
-	info   emulator.Info
-	token  string
-	client http.Client
+	info    emulator.Info
+	address string // where it is dialed
+	token   string
+	client  http.Client
 }
 
 // service connects to the hub of the running emulator. It dials the machine of
@@ -111,7 +112,7 @@ func (a *app) service() (*service, error) {
 		return nil, err
 	}
 	address := net.JoinHostPort(admin.Hostname(), strconv.Itoa(info.Ports.HTTPS))
-	return &service{info: info, token: token, client: http.Client{
+	return &service{info: info, address: address, token: token, client: http.Client{
 		Timeout: askTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,

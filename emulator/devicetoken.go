@@ -1,0 +1,19 @@
+package emulator
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/registry"
+)
+
+// DeviceToken returns a shared access signature with the key of a device's
+// connection string. It fails for one without a key.
+func DeviceToken(connectionString string, expiry time.Time) (string, error) {
+	fields := map[string]string{}
+	for field := range strings.SplitSeq(connectionString, ";") {
+		name, value, _ := strings.Cut(field, "=")
+		fields[name] = value
+	}
+	return registry.SignSASToken(fields["HostName"]+"/devices/"+fields["DeviceId"], "", fields["SharedAccessKey"], expiry)
+}
