@@ -201,7 +201,7 @@ type histogram struct {
 func (h *histogram) record(d time.Duration) {
 	v := uint64(max(d, 1))
 	exponent := bits.Len64(v) - 1
-	step := v
+	var step uint64
 	if exponent > 5 {
 		step = v >> (exponent - 5)
 	} else {
