@@ -88,6 +88,7 @@ func New(o Options) http.Handler {
 	s.registerInfo()
 	s.registerMessages()
 	s.registerRouting()
+	s.registerConsumerGroups()
 	s.registerUnsupported()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)

@@ -19,9 +19,20 @@ type Info struct {
 	CABundleFile string `json:"caBundleFile" doc:"PEM file with the certificate authority and the system's roots."`
 	// ConnectionStrings are those of the shared access policies, by policy name.
 	ConnectionStrings map[string]string `json:"connectionStrings" doc:"Service connection strings by policy name."`
+	EventHub          EventHub          `json:"eventHub" doc:"How to read telemetry with the Event Hubs SDKs."`
 	// Devices are the connection strings of the devices that the emulator was
 	// started with, by device ID.
 	Devices map[string]string `json:"devices" doc:"Device connection strings by device ID."`
+}
+
+// EventHub is the Event Hubs-compatible endpoint. Its key is that of the access
+// policy service.
+type EventHub struct {
+	ConnectionString string `json:"connectionString" doc:"For every Event Hubs SDK; over TLS."`
+	// EmulatorConnectionString has UseDevelopmentEmulator=true: clients that know
+	// it speak plain AMQP. Empty when that listener is off.
+	EmulatorConnectionString string `json:"emulatorConnectionString,omitempty" doc:"The same with UseDevelopmentEmulator=true, without TLS."`
+	EntityPath               string `json:"entityPath" doc:"Name of the event hub, which is the hub's."`
 }
 
 // Ports are the bound TCP ports.
@@ -32,4 +43,6 @@ type Ports struct {
 	Admin int `json:"admin" doc:"This API."`
 	// MQTTPlain is 0 unless the plaintext MQTT listener was asked for.
 	MQTTPlain int `json:"mqttPlain,omitempty" doc:"MQTT without TLS."`
+	// AMQPPlain is 0 when the plaintext AMQP listener is off.
+	AMQPPlain int `json:"amqpPlain,omitempty" doc:"AMQP without TLS."`
 }

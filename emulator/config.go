@@ -13,6 +13,7 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
 	"github.com/hubnerite/hubnerite/store"
+	"github.com/hubnerite/hubnerite/store/journal"
 )
 
 // The ports that Azure's SDKs dial; most of them can dial no other.
@@ -21,6 +22,8 @@ const (
 	DefaultAMQPPort  = 5671
 	DefaultHTTPSPort = 443
 	DefaultAdminPort = 8484
+	// DefaultAMQPPlainPort is the one of UseDevelopmentEmulator=true.
+	DefaultAMQPPlainPort = 5672
 	// FallbackHTTPSPort serves where an ordinary process may not bind 443.
 	FallbackHTTPSPort = 8443
 )
@@ -54,6 +57,19 @@ type Config struct {
 	// PlainMQTT also listens for MQTT without TLS, on MQTTPlainPort.
 	PlainMQTT     bool
 	MQTTPlainPort int
+	// PlainAMQP also listens for AMQP without TLS, on AMQPPlainPort: that is what
+	// UseDevelopmentEmulator=true in an Event Hubs connection string means. With
+	// AMQPPlainFallback any free port is taken, and a notice says so, when that
+	// one cannot be had.
+	PlainAMQP         bool
+	AMQPPlainPort     int
+	AMQPPlainFallback bool
+
+	// Partitions of the telemetry log, 2 to 32; 0 means 4. A data directory keeps
+	// the number that it was made with.
+	Partitions int
+	// ConsumerGroups are created at the start, beside $Default.
+	ConsumerGroups []string
 
 	// CertFile and KeyFile are a server certificate (PEM, chain included) and
 	// its key to use instead of generated ones; both or none.
@@ -135,6 +151,9 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validatePorts()...)
+	if c.Partitions != 0 && (c.Partitions < journal.MinPartitions || c.Partitions > journal.MaxPartitions) {
+		complain("%d partitions, must be %d to %d", c.Partitions, journal.MinPartitions, journal.MaxPartitions)
+	}
 	for _, name := range c.BuiltInEvents {
 		if !slices.Contains(iothub.EventRouteSources(), iothub.RouteSource(name)) {
 			complain("events %q are none of %v", name, iothub.EventRouteSources())
@@ -212,6 +231,9 @@ func (c Config) listeners() []listenerConfig {
 	if c.PlainMQTT {
 		all = append(all, listenerConfig{nameMQTTPlain, c.MQTTPlainPort})
 	}
+	if c.PlainAMQP {
+		all = append(all, listenerConfig{nameAMQPPlain, c.AMQPPlainPort})
+	}
 	return all
 }
 
@@ -220,6 +242,7 @@ const (
 	nameMQTT      = "mqtt"
 	nameMQTTPlain = "mqtt-plain"
 	nameAMQP      = "amqp"
+	nameAMQPPlain = "amqp-plain"
 	nameHTTPS     = "https"
 	nameAdmin     = "admin"
 )

@@ -109,6 +109,11 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err := e.configureRouting(ctx); err != nil {
 		return err
 	}
+	for _, name := range e.cfg.ConsumerGroups {
+		if err := e.hub.AddConsumerGroup(name); err != nil {
+			return fmt.Errorf("consumer group %s: %w", name, err)
+		}
+	}
 	devices, err := e.createDevices(ctx)
 	if err != nil {
 		return err
@@ -150,6 +155,13 @@ func (e *Emulator) bind() error {
 			fallback = e.cfg.HTTPSFallbackPort
 		}
 		l, fellBack, err := listenWithFallback(listen, e.cfg.Bind, want.port, fallback)
+		if err != nil && want.name == nameAMQPPlain && e.cfg.AMQPPlainFallback {
+			cause := err
+			if l, err = listen(e.cfg.Bind, 0); err == nil {
+				e.notices = append(e.notices, fmt.Sprintf("port %d cannot be had (%v); plain AMQP is on %d instead, which the Event Hubs "+
+					"connection strings with UseDevelopmentEmulator=true carry.", want.port, cause, portOf(l)))
+			}
+		}
 		if err != nil {
 			return &ListenError{Listener: want.name, Port: want.port, Err: err}
 		}
@@ -274,7 +286,7 @@ func (e *Emulator) Close(ctx context.Context) error {
 
 // ListenError says which listener could not be bound.
 type ListenError struct {
-	// Listener is "mqtt", "mqtt-plain", "amqp", "https" or "admin".
+	// Listener is "mqtt", "mqtt-plain", "amqp", "amqp-plain", "https" or "admin".
 	Listener string
 	Port     int
 	Err      error

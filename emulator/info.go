@@ -25,7 +25,7 @@ type Ports = admin.Ports
 func (e *Emulator) Info() Info { return e.info }
 
 // Addr returns the address of a listener: "mqtt", "mqtt-plain", "amqp",
-// "https" or "admin"; nil for a listener that was not asked for.
+// "amqp-plain", "https" or "admin"; nil for a listener that was not asked for.
 func (e *Emulator) Addr(listener string) net.Addr {
 	if l := e.listeners[listener]; l != nil {
 		return l.Addr()
@@ -47,7 +47,7 @@ func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
 		HostNames: e.cfg.HostNames,
 		Ports: Ports{
 			MQTT: port(nameMQTT), AMQP: port(nameAMQP), HTTPS: port(nameHTTPS), Admin: port(nameAdmin),
-			MQTTPlain: port(nameMQTTPlain),
+			MQTTPlain: port(nameMQTTPlain), AMQPPlain: port(nameAMQPPlain),
 		},
 		AdminURL:          "http://" + net.JoinHostPort(dialHost(e.cfg.Bind), strconv.Itoa(port(nameAdmin))),
 		CAFile:            e.trust.CAFile,
@@ -57,6 +57,9 @@ func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
 	}
 	for _, p := range e.cfg.policies() {
 		info.ConnectionStrings[p.Name] = ServiceConnectionString(info, p.Name, p.PrimaryKey)
+		if p.Name == eventHubPolicy {
+			info.EventHub = eventHub(info, e.hub.EventHubName(), p)
+		}
 	}
 	for _, d := range devices {
 		info.Devices[d.ID.DeviceID] = DeviceConnectionString(info, d)
@@ -86,6 +89,33 @@ func DeviceConnectionString(info Info, d iothub.Identity) string {
 		return s + ";SharedAccessKey=" + d.Authentication.SymmetricKey.PrimaryKey
 	}
 	return s + ";x509=true"
+}
+
+// eventHubPolicy is the access policy of the Event Hubs connection strings: the
+// least that may read.
+const eventHubPolicy = "service"
+
+// eventHub returns the connection strings of the Event Hubs-compatible endpoint.
+// A hub with a name of Azure's has the endpoint under its name there, where the
+// SDKs look for it; any other name serves both. A port is named when it is not
+// the one that clients dial by themselves.
+func eventHub(info Info, entity string, p iothub.AccessPolicy) admin.EventHub {
+	host := info.HostName
+	if strings.HasSuffix(host, ".azure-devices.net") {
+		host = hubName(host) + ".servicebus.windows.net"
+	}
+	text := func(port, usual int) string {
+		authority := net.JoinHostPort(host, strconv.Itoa(port))
+		if port == usual {
+			authority = strings.TrimSuffix(authority, ":"+strconv.Itoa(port))
+		}
+		return fmt.Sprintf("Endpoint=sb://%s/;SharedAccessKeyName=%s;SharedAccessKey=%s", authority, p.Name, p.PrimaryKey)
+	}
+	hub := admin.EventHub{EntityPath: entity, ConnectionString: text(info.Ports.AMQP, DefaultAMQPPort) + ";EntityPath=" + entity}
+	if info.Ports.AMQPPlain != 0 {
+		hub.EmulatorConnectionString = text(info.Ports.AMQPPlain, DefaultAMQPPlainPort) + ";UseDevelopmentEmulator=true;EntityPath=" + entity
+	}
+	return hub
 }
 
 // hubName returns the first label of a host name.

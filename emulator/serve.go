@@ -46,7 +46,7 @@ func (e *Emulator) serve(closeHub func() error) error {
 		return err
 	}
 	e.onClose("mqtt", mqtt.Shutdown)
-	amqps := amqphub.New(amqphub.Options{Hubs: lookup, Now: e.cfg.Now, Logger: e.cfg.Logger})
+	amqps := amqphub.New(amqphub.Options{Hubs: lookup, EventHubPort: portOf(e.listeners[nameAMQP]), Now: e.cfg.Now, Logger: e.cfg.Logger})
 	e.onClose("amqp", amqps.Shutdown)
 	e.startSweeping(amqps.Sweep)
 	openWebSocket = func(ctx context.Context, c net.Conn, protocol string) {
@@ -62,6 +62,9 @@ func (e *Emulator) serve(closeHub func() error) error {
 	e.serving(nameMQTT, func() error { return mqtt.Serve(e.tlsListener(nameMQTT), "mqtt") })
 	if l := e.listeners[nameMQTTPlain]; l != nil {
 		e.serving(nameMQTTPlain, func() error { return mqtt.Serve(l, "mqtt") })
+	}
+	if l := e.listeners[nameAMQPPlain]; l != nil {
+		e.serving(nameAMQPPlain, func() error { return amqps.Serve(l) })
 	}
 	e.serving(nameAMQP, func() error { return amqps.Serve(e.tlsListener(nameAMQP)) })
 	e.serving(nameHTTPS, func() error { return service.Serve(e.tlsListener(nameHTTPS)) })

@@ -30,7 +30,7 @@ type stores struct {
 
 func openStores(c Config) (stores, error) {
 	if c.DataDir == "" {
-		m := memory.New(memory.Options{Now: c.Now})
+		m := memory.New(memory.Options{Now: c.Now, Partitions: c.Partitions})
 		return stores{m.Records(), m.Queues(), m.Log(), m.Close}, nil
 	}
 	durability := store.Durability(c.Durability)
@@ -39,7 +39,9 @@ func openStores(c Config) (stores, error) {
 	if err != nil {
 		return stores{}, openError(c.DataDir, err)
 	}
-	log, err := journal.Open(filepath.Join(c.DataDir, telemetryDir), journal.Options{Durability: durability, Now: c.Now, Logger: c.Logger})
+	log, err := journal.Open(filepath.Join(c.DataDir, telemetryDir), journal.Options{
+		Durability: durability, Partitions: c.Partitions, Now: c.Now, Logger: c.Logger,
+	})
 	if err != nil {
 		return stores{}, errors.Join(openError(c.DataDir, err), database.Close())
 	}

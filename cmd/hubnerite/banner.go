@@ -29,6 +29,9 @@ func banner(info emulator.Info, notices []string, cfg emulator.Config) string {
 		line("          %s without TLS", at(info.Ports.MQTTPlain))
 	}
 	line("  AMQP    %s", at(info.Ports.AMQP))
+	if info.Ports.AMQPPlain != 0 {
+		line("          %s without TLS", at(info.Ports.AMQPPlain))
+	}
 	line("  HTTPS   %s", at(info.Ports.HTTPS))
 	line("  Admin   %s", info.AdminURL)
 	if cfg.DataDir == "" {
@@ -53,6 +56,8 @@ func banner(info emulator.Info, notices []string, cfg emulator.Config) string {
 	line("")
 	line("Service programs connect with")
 	line("  %s", info.ConnectionStrings["iothubowner"])
+	line("Event Hubs clients read telemetry with")
+	line("  %s", info.EventHub.ConnectionString)
 	for _, name := range slices.Sorted(maps.Keys(info.Devices)) {
 		line("Device %s connects with", name)
 		line("  %s", info.Devices[name])

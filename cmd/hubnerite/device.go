@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -139,6 +140,9 @@ func printJSON(a *app, raw json.RawMessage) error {
 type connectionStringCmd struct {
 	Device string `xor:"whose" placeholder:"ID" help:"Of this device."`
 	Policy string `xor:"whose" placeholder:"NAME" help:"Of this access policy (iothubowner)."`
+
+	EventHub bool `name:"eventhub" xor:"whose" help:"Of the Event Hubs-compatible endpoint, for reading telemetry."`
+	Plain    bool `help:"With --eventhub: with UseDevelopmentEmulator=true, for clients that know it; without TLS."`
 }
 
 // Run prints one connection string.
@@ -158,6 +162,18 @@ func (c *connectionStringCmd) Run(a *app) error {
 	info, err := a.info()
 	if err != nil {
 		return err
+	}
+	switch {
+	case c.EventHub && c.Plain && info.EventHub.EmulatorConnectionString == "":
+		return errors.New("the emulator does not listen for plain AMQP: start it with --amqp-plain-port")
+	case c.EventHub && c.Plain:
+		_, err = fmt.Fprintln(a.stdout, info.EventHub.EmulatorConnectionString)
+		return err
+	case c.EventHub:
+		_, err = fmt.Fprintln(a.stdout, info.EventHub.ConnectionString)
+		return err
+	case c.Plain:
+		return usagef("--plain is for --eventhub")
 	}
 	policy := c.Policy
 	if policy == "" {

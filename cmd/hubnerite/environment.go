@@ -89,6 +89,8 @@ func (a *app) variables(deviceID string) ([]variable, error) {
 	if device.name != "" {
 		variables = append(variables, variable{"IOTHUB_DEVICE_ID", device.name}, variable{"IOTHUB_DEVICE_CONNECTION_STRING", device.value})
 	}
+	variables = append(variables,
+		variable{"EVENTHUB_CONNECTION_STRING", info.EventHub.ConnectionString}, variable{"EVENTHUB_NAME", info.EventHub.EntityPath})
 	variables = append(variables, variable{environmentPrefix + "ADMIN_URL", a.adminURL})
 	return append(variables, noProxy(info, os.Getenv)...), nil
 }

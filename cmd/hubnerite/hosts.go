@@ -48,6 +48,10 @@ func namesToMap(info emulator.Info, further []string) []string {
 		if name != "localhost" && net.ParseIP(name) == nil && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+		// A hub's readers are sent to its Event Hubs name.
+		if hub, ok := strings.CutSuffix(name, ".azure-devices.net"); ok && !strings.Contains(hub, ".") && !slices.Contains(names, hub+".servicebus.windows.net") {
+			names = append(names, hub+".servicebus.windows.net")
+		}
 	}
 	return names
 }

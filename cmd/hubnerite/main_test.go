@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 					e.Setenv(name, "")
 				}
 			}
-			for _, name := range []string{"MQTT", "AMQP", "HTTPS", "ADMIN"} {
+			for _, name := range []string{"MQTT", "AMQP", "AMQP_PLAIN", "HTTPS", "ADMIN"} {
 				e.Setenv(environmentPrefix+name+"_PORT", "0")
 			}
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))

@@ -35,6 +35,7 @@ type startCmd struct {
 	MQTTPort      int      `name:"mqtt-port" default:"8883" placeholder:"PORT" help:"MQTT over TLS (${default}). For every port 0 means any free one."`
 	MQTTPlainPort *int     `name:"mqtt-plain-port" placeholder:"PORT" help:"Also listen for MQTT without TLS on this port (off)."`
 	AMQPPort      int      `name:"amqp-port" default:"5671" placeholder:"PORT" help:"AMQP over TLS (${default})."`
+	AMQPPlainPort int      `name:"amqp-plain-port" default:"5672" placeholder:"PORT" help:"AMQP without TLS, for Event Hubs connection strings with UseDevelopmentEmulator=true (${default}; another when that is taken). -1 is off."`
 	HTTPSPort     int      `name:"https-port" default:"443" placeholder:"PORT" help:"Service API (${default}; 8443 when that may not be bound)."`
 	AdminPort     int      `name:"admin-port" default:"8484" placeholder:"PORT" help:"Management API, plain HTTP (${default})."`
 
@@ -43,6 +44,8 @@ type startCmd struct {
 
 	Device           []string `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
 	BuiltinEvents    []string `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
+	ConsumerGroup    []string `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
+	Partitions       int      `default:"4" placeholder:"NUMBER" help:"Partitions of the telemetry, 2 to 32 (${default}). Existing data keeps its number."`
 	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
 
 	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
@@ -170,7 +173,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 	cfg := emulator.Config{
 		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
-		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, StrictAPIVersion: s.StrictAPIVersion,
+		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
 	}
 	if len(s.BuiltinEvents) == 1 && s.BuiltinEvents[0] == "none" {
@@ -181,6 +184,13 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 	}
 	if s.MQTTPlainPort != nil {
 		cfg.PlainMQTT, cfg.MQTTPlainPort = true, *s.MQTTPlainPort
+	}
+	if sources["partitions"] != "" {
+		// Data of an earlier start may have another number, and nobody asked.
+		cfg.Partitions = s.Partitions
+	}
+	if s.AMQPPlainPort >= 0 {
+		cfg.PlainAMQP, cfg.AMQPPlainPort, cfg.AMQPPlainFallback = true, s.AMQPPlainPort, sources["amqp-plain-port"] == ""
 	}
 	if sources["https-port"] == "" {
 		// A port that was asked for is had or the start fails.

@@ -63,7 +63,7 @@ func TestFallsBackFrom443(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	command, dir := unprivileged(t, "--in-memory", "--mqtt-port=0", "--amqp-port=0", "--admin-port=0", "--ready-file=ready.json")
+	command, dir := unprivileged(t, "--in-memory", "--mqtt-port=0", "--amqp-port=0", "--amqp-plain-port=0", "--admin-port=0", "--ready-file=ready.json")
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	if err := command.Start(); err != nil {
@@ -94,7 +94,7 @@ func TestFallsBackFrom443(t *testing.T) {
 		t.Errorf("the output does not say so:\n%s", out.String())
 	}
 
-	asked, _ := unprivileged(t, "--in-memory", "--mqtt-port=0", "--amqp-port=0", "--admin-port=0", "--https-port=443")
+	asked, _ := unprivileged(t, "--in-memory", "--mqtt-port=0", "--amqp-port=0", "--amqp-plain-port=0", "--admin-port=0", "--https-port=443")
 	text, err := asked.CombinedOutput()
 	if err == nil || !strings.Contains(string(text), "ip_unprivileged_port_start=443") {
 		t.Errorf("a 443 that was asked for: %v\n%s", err, text)

@@ -44,7 +44,7 @@ const closeTimeout = 5 * time.Second
 // The test fails at once when the emulator does not start.
 func Run(t testing.TB, options ...Option) *emulator.Emulator {
 	t.Helper()
-	cfg := emulator.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	cfg := emulator.Config{PlainAMQP: true, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, option := range options {
 		option(&cfg)
 	}
