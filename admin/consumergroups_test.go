@@ -31,8 +31,11 @@ func TestConsumerGroups(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"PUT", "/consumer-groups/a%20b", 400}, {"GET", "/consumer-groups/none", 404}, {"DELETE", "/consumer-groups/none", 404},
-		{"DELETE", "/consumer-groups/$Default", 400}, {"DELETE", "/consumer-groups/DASH-1", 204},
+		{"PUT", "/consumer-groups/a%20b", 400},
+		{"GET", "/consumer-groups/none", 404},
+		{"DELETE", "/consumer-groups/none", 404},
+		{"DELETE", "/consumer-groups/$Default", 400},
+		{"DELETE", "/consumer-groups/DASH-1", 204},
 	} {
 		if rec := w.call(c.method, c.path, ""); rec.Code != c.status {
 			t.Errorf("%s %s: %d, want %d; %s", c.method, c.path, rec.Code, c.status, rec.Body)

@@ -223,12 +223,13 @@ func (r *eventReader) Closed(*amqp.Sender, []*amqp.Sent, error) {
 // run sends events until the link ends.
 func (r *eventReader) run() {
 	err := r.pump()
-	if err == nil || r.ctx.Err() != nil || errors.Is(err, amqp.ErrLinkClosed) {
+	if r.ctx.Err() != nil || errors.Is(err, amqp.ErrLinkClosed) {
 		return
 	}
 	r.sender.Close(r.peer.refuse("event reading", err))
 }
 
+// pump sends events and returns why it cannot any more.
 func (r *eventReader) pump() error {
 	for {
 		if err := r.waitForCredit(); err != nil {

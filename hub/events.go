@@ -227,7 +227,7 @@ func validConsumerGroup(name string) bool {
 		c := name[i]
 		alphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 		inside := i > 0 && i < len(name)-1
-		if !alphanumeric && !(inside && strings.IndexByte(".-_", c) >= 0) {
+		if !alphanumeric && (!inside || strings.IndexByte(".-_", c) < 0) {
 			return false
 		}
 	}
