@@ -298,7 +298,8 @@ func errorOrNil(e *Error) error {
 	return e
 }
 
-// onDetach answers the peer's detach, or takes it as the answer to ours.
+// onDetach answers the peer's detach, or takes it as the answer to ours. The handler hears of the end first: a client
+// that has the answer may rely on what the link held being free again.
 func (s *Session) onDetach(p *wire.Detach) {
 	c := s.conn
 	c.mu.Lock()
@@ -307,12 +308,9 @@ func (s *Session) onDetach(p *wire.Detach) {
 		c.mu.Unlock()
 		return
 	}
-	reason := l.reason
-	if l.state == linkAttached {
-		s.writeLocked(&wire.Detach{Handle: l.handle, Closed: p.Closed})
-		if p.Error != nil {
-			reason = p.Error
-		}
+	reason, unanswered := l.reason, l.state == linkAttached
+	if unanswered && p.Error != nil {
+		reason = p.Error
 	}
 	delete(s.byHandle, p.Handle)
 	if name := (linkName{l.frame.Name, l.frame.Role}); s.byName[name] == l {
@@ -325,6 +323,11 @@ func (s *Session) onDetach(p *wire.Detach) {
 	l.state = linkGone
 	c.mu.Unlock()
 	l.finish(reason)
+	if unanswered {
+		c.mu.Lock()
+		s.writeLocked(&wire.Detach{Handle: l.handle, Closed: p.Closed})
+		c.mu.Unlock()
+	}
 }
 
 // finish tells the handler that the link is gone. Only the reader calls it.
