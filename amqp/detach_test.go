@@ -3,6 +3,7 @@ package amqp
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,7 +30,14 @@ type exclusive struct{ h *oneReader }
 
 func (exclusive) Ready(*Sender)                     {}
 func (exclusive) Outcome(*Sent, wire.DeliveryState) {}
-func (e exclusive) Closed(*Sender, []*Sent, error)  { e.h.taken.Store(false) }
+
+// Closed takes its time, so that an answer that does not wait for it comes too early.
+func (e exclusive) Closed(*Sender, []*Sent, error) {
+	for range 10_000 {
+		runtime.Gosched()
+	}
+	e.h.taken.Store(false)
+}
 
 // A client whose detach was answered finds free what its link had held.
 func TestDetachIsAnsweredAfterTheHandler(t *testing.T) {
