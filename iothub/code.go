@@ -1,5 +1,7 @@
 package iothub
 
+import "slices"
+
 // Code is an IoT Hub error code of six digits; its first three are the HTTP
 // status. A code NNN000 is the generic one of its status. Source: "Understand
 // and resolve Azure IoT Hub errors" and the error code enumerations of the
@@ -160,465 +162,184 @@ const (
 	CodeGatewayTimeout                              Code = 504101
 )
 
+// named is a row of the catalogue.
+type named struct {
+	code Code
+	name string
+}
+
 // Codes returns every code of the catalogue in rising order.
 func Codes() []Code {
-	return []Code{
-		CodeGenericBadRequest,
-		CodeInvalidProtocolVersion,
-		CodeDeviceInvalidResultCount,
-		CodeInvalidOperation,
-		CodeArgumentInvalid,
-		CodeArgumentNull,
-		CodeIotHubFormatError,
-		CodeDeviceStorageEntitySerializationError,
-		CodeBlobContainerValidationError,
-		CodeImportWarningExistsError,
-		CodeInvalidSchemaVersion,
-		CodeDeviceDefinedMultipleTimes,
-		CodeDeserializationError,
-		CodeBulkRegistryOperationFailure,
-		CodeDefaultStorageEndpointNotConfigured,
-		CodeInvalidFileUploadCorrelationId,
-		CodeExpiredFileUploadCorrelationId,
-		CodeInvalidStorageEndpoint,
-		CodeInvalidMessagingEndpoint,
-		CodeInvalidFileUploadCompletionStatus,
-		CodeInvalidStorageEndpointOrBlob,
-		CodeRequestCanceled,
-		CodeInvalidStorageEndpointProperty,
-		CodeEtagDoesNotMatch,
-		CodeRequestTimedOut,
-		CodeUnsupportedOperationOnReplica,
-		CodeNullMessage,
-		CodeConnectionForcefullyClosedOnNewConnection,
-		CodeInvalidDeviceScope,
-		CodeConnectionForcefullyClosedOnFaultInjection,
-		CodeConnectionRejectedOnFaultInjection,
-		CodeInvalidEndpointAuthenticationType,
-		CodeManagedIdentityNotEnabled,
-		CodeInvalidPolicyKey,
-		CodeBulkRegenerateDeviceKeyOperationFailure,
-		CodeInvalidRouteTestInput,
-		CodeInvalidSourceOnRoute,
-		CodeRoutingNotEnabled,
-		CodeInvalidContentEncodingOrType,
-		CodeCannotRegisterModuleToModule,
-		CodeTenantHubRoutingNotEnabled,
-		CodeInvalidConfigurationTargetCondition,
-		CodeInvalidConfigurationContent,
-		CodeCannotModifyImmutableConfigurationContent,
-		CodeInvalidConfigurationCustomMetricsQuery,
-		CodeInvalidPnPInterfaceDefinition,
-		CodeInvalidPnPDesiredProperties,
-		CodeInvalidPnPReportedProperties,
-		CodeInvalidPnPWritableReportedProperties,
-		CodeInvalidDigitalTwinJsonPatch,
-		CodeInvalidDigitalTwinPayload,
-		CodeInvalidDigitalTwinPatch,
-		CodeInvalidDigitalTwinPatchPath,
-		CodeGenericUnauthorized,
-		CodeIotHubNotFound,
-		CodeIotHubUnauthorizedAccess,
-		CodeIotHubUnauthorized,
-		CodeElasticPoolNotFound,
-		CodeSystemModuleModifyUnauthorizedAccess,
-		CodeGenericForbidden,
-		CodeIotHubSuspended,
-		CodeIotHubQuotaExceeded,
-		CodeJobQuotaExceeded,
-		CodeDeviceMaximumQueueDepthExceeded,
-		CodeIotHubMaxCbsTokenExceeded,
-		CodeDeviceMaximumActiveFileUploadLimitExceeded,
-		CodeDeviceMaximumQueueSizeExceeded,
-		CodeRoutingEndpointResponseForbidden,
-		CodeInvalidMessageExpiryTime,
-		CodeOperationNotAvailableInCurrentTier,
-		CodeKeyEncryptionKeyRevoked,
-		CodeDeviceDisabled,
-		CodeDeviceModelMaxPropertiesExceeded,
-		CodeDeviceModelMaxIndexablePropertiesExceeded,
-		CodeDeviceMaximumInflightMethodExceeded,
-		CodeGenericNotFound,
-		CodeDeviceNotFound,
-		CodeJobNotFound,
-		CodeQuotaMetricNotFound,
-		CodeSystemPropertyNotFound,
-		CodeAmqpAddressNotFound,
-		CodeRoutingEndpointResponseNotFound,
-		CodeCertificateNotFound,
-		CodeElasticPoolTenantHubNotFound,
-		CodeModuleNotFound,
-		CodeAzureTableStoreNotFound,
-		CodeIotHubFailingOver,
-		CodeFeatureNotSupported,
-		CodeDigitalTwinInterfaceNotFound,
-		CodeQueryStoreClusterNotFound,
-		CodeDeviceNotOnline,
-		CodeDeviceConnectionClosedRemotely,
-		CodeConfigurationNotFound,
-		CodeGroupNotFound,
-		CodeDigitalTwinModelNotFound,
-		CodeInterfaceNameModelNotFound,
-		CodeGenericMethodNotAllowed,
-		CodeOperationNotAllowedInCurrentState,
-		CodeImportDevicesNotSupported,
-		CodeBulkAddDevicesNotSupported,
-		CodeGenericConflict,
-		CodeDeviceAlreadyExists,
-		CodeLinkCreationConflict,
-		CodeCallbackSubscriptionConflict,
-		CodeModelAlreadyExists,
-		CodeDeviceLocked,
-		CodeDeviceJobAlreadyExists,
-		CodeJobAlreadyExists,
-		CodeModuleAlreadyExistsOnDevice,
-		CodeConfigurationAlreadyExists,
-		CodeApplyConfigurationAlreadyInProgressOnDevice,
-		CodeGenericPreconditionFailed,
-		CodePreconditionFailed,
-		CodeDeviceMessageLockLost,
-		CodeJobRunPreconditionFailed,
-		CodeInflightMessagesInLink,
-		CodeGenericRequestEntityTooLarge,
-		CodeMessageTooLarge,
-		CodeTooManyDevices,
-		CodeTooManyModulesOnDevice,
-		CodeConfigurationCountLimitExceeded,
-		CodeDigitalTwinModelCountLimitExceeded,
-		CodeDigitalTwinInterfaceCountLimitExceeded,
-		CodeGenericUnsupportedMediaType,
-		CodeIncompatibleDataType,
-		CodeGenericTooManyRequests,
-		CodeThrottlingException,
-		CodeThrottleBacklogLimitExceeded,
-		CodeThrottlingBacklogTimeout,
-		CodeThrottlingMaxActiveJobCountExceeded,
-		CodeDeviceThrottlingLimitExceeded,
-		CodeClientClosedRequest,
-		CodeGenericServerError,
-		CodeServerError,
-		CodeGenericTimeout,
-		CodeGenericNotImplemented,
-		CodeGenericServiceUnavailable,
-		CodeServiceUnavailable,
-		CodePartitionNotFound,
-		CodeIotHubActivationFailed,
-		CodeServerBusy,
-		CodeIotHubRestoring,
-		CodeReceiveLinkOpensThrottled,
-		CodeConnectionUnavailable,
-		CodeDeviceUnavailable,
-		CodeConfigurationNotAvailable,
-		CodeGroupNotAvailable,
-		CodeHostingServiceNotAvailable,
-		CodeGenericGatewayTimeout,
-		CodeGatewayTimeout,
+	rows := catalogue()
+	codes := make([]Code, len(rows))
+	for i, row := range rows {
+		codes[i] = row.code
 	}
+	return codes
 }
 
 // String returns the name of the code as the service spells it, or "Unknown".
 func (c Code) String() string {
-	switch c {
-	case CodeGenericBadRequest:
-		return "GenericBadRequest"
-	case CodeInvalidProtocolVersion:
-		return "InvalidProtocolVersion"
-	case CodeDeviceInvalidResultCount:
-		return "DeviceInvalidResultCount"
-	case CodeInvalidOperation:
-		return "InvalidOperation"
-	case CodeArgumentInvalid:
-		return "ArgumentInvalid"
-	case CodeArgumentNull:
-		return "ArgumentNull"
-	case CodeIotHubFormatError:
-		return "IotHubFormatError"
-	case CodeDeviceStorageEntitySerializationError:
-		return "DeviceStorageEntitySerializationError"
-	case CodeBlobContainerValidationError:
-		return "BlobContainerValidationError"
-	case CodeImportWarningExistsError:
-		return "ImportWarningExistsError"
-	case CodeInvalidSchemaVersion:
-		return "InvalidSchemaVersion"
-	case CodeDeviceDefinedMultipleTimes:
-		return "DeviceDefinedMultipleTimes"
-	case CodeDeserializationError:
-		return "DeserializationError"
-	case CodeBulkRegistryOperationFailure:
-		return "BulkRegistryOperationFailure"
-	case CodeDefaultStorageEndpointNotConfigured:
-		return "DefaultStorageEndpointNotConfigured"
-	case CodeInvalidFileUploadCorrelationId:
-		return "InvalidFileUploadCorrelationId"
-	case CodeExpiredFileUploadCorrelationId:
-		return "ExpiredFileUploadCorrelationId"
-	case CodeInvalidStorageEndpoint:
-		return "InvalidStorageEndpoint"
-	case CodeInvalidMessagingEndpoint:
-		return "InvalidMessagingEndpoint"
-	case CodeInvalidFileUploadCompletionStatus:
-		return "InvalidFileUploadCompletionStatus"
-	case CodeInvalidStorageEndpointOrBlob:
-		return "InvalidStorageEndpointOrBlob"
-	case CodeRequestCanceled:
-		return "RequestCanceled"
-	case CodeInvalidStorageEndpointProperty:
-		return "InvalidStorageEndpointProperty"
-	case CodeEtagDoesNotMatch:
-		return "EtagDoesNotMatch"
-	case CodeRequestTimedOut:
-		return "RequestTimedOut"
-	case CodeUnsupportedOperationOnReplica:
-		return "UnsupportedOperationOnReplica"
-	case CodeNullMessage:
-		return "NullMessage"
-	case CodeConnectionForcefullyClosedOnNewConnection:
-		return "ConnectionForcefullyClosedOnNewConnection"
-	case CodeInvalidDeviceScope:
-		return "InvalidDeviceScope"
-	case CodeConnectionForcefullyClosedOnFaultInjection:
-		return "ConnectionForcefullyClosedOnFaultInjection"
-	case CodeConnectionRejectedOnFaultInjection:
-		return "ConnectionRejectedOnFaultInjection"
-	case CodeInvalidEndpointAuthenticationType:
-		return "InvalidEndpointAuthenticationType"
-	case CodeManagedIdentityNotEnabled:
-		return "ManagedIdentityNotEnabled"
-	case CodeInvalidPolicyKey:
-		return "InvalidPolicyKey"
-	case CodeBulkRegenerateDeviceKeyOperationFailure:
-		return "BulkRegenerateDeviceKeyOperationFailure"
-	case CodeInvalidRouteTestInput:
-		return "InvalidRouteTestInput"
-	case CodeInvalidSourceOnRoute:
-		return "InvalidSourceOnRoute"
-	case CodeRoutingNotEnabled:
-		return "RoutingNotEnabled"
-	case CodeInvalidContentEncodingOrType:
-		return "InvalidContentEncodingOrType"
-	case CodeCannotRegisterModuleToModule:
-		return "CannotRegisterModuleToModule"
-	case CodeTenantHubRoutingNotEnabled:
-		return "TenantHubRoutingNotEnabled"
-	case CodeInvalidConfigurationTargetCondition:
-		return "InvalidConfigurationTargetCondition"
-	case CodeInvalidConfigurationContent:
-		return "InvalidConfigurationContent"
-	case CodeCannotModifyImmutableConfigurationContent:
-		return "CannotModifyImmutableConfigurationContent"
-	case CodeInvalidConfigurationCustomMetricsQuery:
-		return "InvalidConfigurationCustomMetricsQuery"
-	case CodeInvalidPnPInterfaceDefinition:
-		return "InvalidPnPInterfaceDefinition"
-	case CodeInvalidPnPDesiredProperties:
-		return "InvalidPnPDesiredProperties"
-	case CodeInvalidPnPReportedProperties:
-		return "InvalidPnPReportedProperties"
-	case CodeInvalidPnPWritableReportedProperties:
-		return "InvalidPnPWritableReportedProperties"
-	case CodeInvalidDigitalTwinJsonPatch:
-		return "InvalidDigitalTwinJsonPatch"
-	case CodeInvalidDigitalTwinPayload:
-		return "InvalidDigitalTwinPayload"
-	case CodeInvalidDigitalTwinPatch:
-		return "InvalidDigitalTwinPatch"
-	case CodeInvalidDigitalTwinPatchPath:
-		return "InvalidDigitalTwinPatchPath"
-	case CodeGenericUnauthorized:
-		return "GenericUnauthorized"
-	case CodeIotHubNotFound:
-		return "IotHubNotFound"
-	case CodeIotHubUnauthorizedAccess:
-		return "IotHubUnauthorizedAccess"
-	case CodeIotHubUnauthorized:
-		return "IotHubUnauthorized"
-	case CodeElasticPoolNotFound:
-		return "ElasticPoolNotFound"
-	case CodeSystemModuleModifyUnauthorizedAccess:
-		return "SystemModuleModifyUnauthorizedAccess"
-	case CodeGenericForbidden:
-		return "GenericForbidden"
-	case CodeIotHubSuspended:
-		return "IotHubSuspended"
-	case CodeIotHubQuotaExceeded:
-		return "IotHubQuotaExceeded"
-	case CodeJobQuotaExceeded:
-		return "JobQuotaExceeded"
-	case CodeDeviceMaximumQueueDepthExceeded:
-		return "DeviceMaximumQueueDepthExceeded"
-	case CodeIotHubMaxCbsTokenExceeded:
-		return "IotHubMaxCbsTokenExceeded"
-	case CodeDeviceMaximumActiveFileUploadLimitExceeded:
-		return "DeviceMaximumActiveFileUploadLimitExceeded"
-	case CodeDeviceMaximumQueueSizeExceeded:
-		return "DeviceMaximumQueueSizeExceeded"
-	case CodeRoutingEndpointResponseForbidden:
-		return "RoutingEndpointResponseForbidden"
-	case CodeInvalidMessageExpiryTime:
-		return "InvalidMessageExpiryTime"
-	case CodeOperationNotAvailableInCurrentTier:
-		return "OperationNotAvailableInCurrentTier"
-	case CodeKeyEncryptionKeyRevoked:
-		return "KeyEncryptionKeyRevoked"
-	case CodeDeviceDisabled:
-		return "DeviceDisabled"
-	case CodeDeviceModelMaxPropertiesExceeded:
-		return "DeviceModelMaxPropertiesExceeded"
-	case CodeDeviceModelMaxIndexablePropertiesExceeded:
-		return "DeviceModelMaxIndexablePropertiesExceeded"
-	case CodeDeviceMaximumInflightMethodExceeded:
-		return "DeviceMaximumInflightMethodExceeded"
-	case CodeGenericNotFound:
-		return "GenericNotFound"
-	case CodeDeviceNotFound:
-		return "DeviceNotFound"
-	case CodeJobNotFound:
-		return "JobNotFound"
-	case CodeQuotaMetricNotFound:
-		return "QuotaMetricNotFound"
-	case CodeSystemPropertyNotFound:
-		return "SystemPropertyNotFound"
-	case CodeAmqpAddressNotFound:
-		return "AmqpAddressNotFound"
-	case CodeRoutingEndpointResponseNotFound:
-		return "RoutingEndpointResponseNotFound"
-	case CodeCertificateNotFound:
-		return "CertificateNotFound"
-	case CodeElasticPoolTenantHubNotFound:
-		return "ElasticPoolTenantHubNotFound"
-	case CodeModuleNotFound:
-		return "ModuleNotFound"
-	case CodeAzureTableStoreNotFound:
-		return "AzureTableStoreNotFound"
-	case CodeIotHubFailingOver:
-		return "IotHubFailingOver"
-	case CodeFeatureNotSupported:
-		return "FeatureNotSupported"
-	case CodeDigitalTwinInterfaceNotFound:
-		return "DigitalTwinInterfaceNotFound"
-	case CodeQueryStoreClusterNotFound:
-		return "QueryStoreClusterNotFound"
-	case CodeDeviceNotOnline:
-		return "DeviceNotOnline"
-	case CodeDeviceConnectionClosedRemotely:
-		return "DeviceConnectionClosedRemotely"
-	case CodeConfigurationNotFound:
-		return "ConfigurationNotFound"
-	case CodeGroupNotFound:
-		return "GroupNotFound"
-	case CodeDigitalTwinModelNotFound:
-		return "DigitalTwinModelNotFound"
-	case CodeInterfaceNameModelNotFound:
-		return "InterfaceNameModelNotFound"
-	case CodeGenericMethodNotAllowed:
-		return "GenericMethodNotAllowed"
-	case CodeOperationNotAllowedInCurrentState:
-		return "OperationNotAllowedInCurrentState"
-	case CodeImportDevicesNotSupported:
-		return "ImportDevicesNotSupported"
-	case CodeBulkAddDevicesNotSupported:
-		return "BulkAddDevicesNotSupported"
-	case CodeGenericConflict:
-		return "GenericConflict"
-	case CodeDeviceAlreadyExists:
-		return "DeviceAlreadyExists"
-	case CodeLinkCreationConflict:
-		return "LinkCreationConflict"
-	case CodeCallbackSubscriptionConflict:
-		return "CallbackSubscriptionConflict"
-	case CodeModelAlreadyExists:
-		return "ModelAlreadyExists"
-	case CodeDeviceLocked:
-		return "DeviceLocked"
-	case CodeDeviceJobAlreadyExists:
-		return "DeviceJobAlreadyExists"
-	case CodeJobAlreadyExists:
-		return "JobAlreadyExists"
-	case CodeModuleAlreadyExistsOnDevice:
-		return "ModuleAlreadyExistsOnDevice"
-	case CodeConfigurationAlreadyExists:
-		return "ConfigurationAlreadyExists"
-	case CodeApplyConfigurationAlreadyInProgressOnDevice:
-		return "ApplyConfigurationAlreadyInProgressOnDevice"
-	case CodeGenericPreconditionFailed:
-		return "GenericPreconditionFailed"
-	case CodePreconditionFailed:
-		return "PreconditionFailed"
-	case CodeDeviceMessageLockLost:
-		return "DeviceMessageLockLost"
-	case CodeJobRunPreconditionFailed:
-		return "JobRunPreconditionFailed"
-	case CodeInflightMessagesInLink:
-		return "InflightMessagesInLink"
-	case CodeGenericRequestEntityTooLarge:
-		return "GenericRequestEntityTooLarge"
-	case CodeMessageTooLarge:
-		return "MessageTooLarge"
-	case CodeTooManyDevices:
-		return "TooManyDevices"
-	case CodeTooManyModulesOnDevice:
-		return "TooManyModulesOnDevice"
-	case CodeConfigurationCountLimitExceeded:
-		return "ConfigurationCountLimitExceeded"
-	case CodeDigitalTwinModelCountLimitExceeded:
-		return "DigitalTwinModelCountLimitExceeded"
-	case CodeDigitalTwinInterfaceCountLimitExceeded:
-		return "DigitalTwinInterfaceCountLimitExceeded"
-	case CodeGenericUnsupportedMediaType:
-		return "GenericUnsupportedMediaType"
-	case CodeIncompatibleDataType:
-		return "IncompatibleDataType"
-	case CodeGenericTooManyRequests:
-		return "GenericTooManyRequests"
-	case CodeThrottlingException:
-		return "ThrottlingException"
-	case CodeThrottleBacklogLimitExceeded:
-		return "ThrottleBacklogLimitExceeded"
-	case CodeThrottlingBacklogTimeout:
-		return "ThrottlingBacklogTimeout"
-	case CodeThrottlingMaxActiveJobCountExceeded:
-		return "ThrottlingMaxActiveJobCountExceeded"
-	case CodeDeviceThrottlingLimitExceeded:
-		return "DeviceThrottlingLimitExceeded"
-	case CodeClientClosedRequest:
-		return "ClientClosedRequest"
-	case CodeGenericServerError:
-		return "GenericServerError"
-	case CodeServerError:
-		return "ServerError"
-	case CodeGenericTimeout:
-		return "GenericTimeout"
-	case CodeGenericNotImplemented:
-		return "GenericNotImplemented"
-	case CodeGenericServiceUnavailable:
-		return "GenericServiceUnavailable"
-	case CodeServiceUnavailable:
-		return "ServiceUnavailable"
-	case CodePartitionNotFound:
-		return "PartitionNotFound"
-	case CodeIotHubActivationFailed:
-		return "IotHubActivationFailed"
-	case CodeServerBusy:
-		return "ServerBusy"
-	case CodeIotHubRestoring:
-		return "IotHubRestoring"
-	case CodeReceiveLinkOpensThrottled:
-		return "ReceiveLinkOpensThrottled"
-	case CodeConnectionUnavailable:
-		return "ConnectionUnavailable"
-	case CodeDeviceUnavailable:
-		return "DeviceUnavailable"
-	case CodeConfigurationNotAvailable:
-		return "ConfigurationNotAvailable"
-	case CodeGroupNotAvailable:
-		return "GroupNotAvailable"
-	case CodeHostingServiceNotAvailable:
-		return "HostingServiceNotAvailable"
-	case CodeGenericGatewayTimeout:
-		return "GenericGatewayTimeout"
-	case CodeGatewayTimeout:
-		return "GatewayTimeout"
+	rows := catalogue()
+	i, found := slices.BinarySearchFunc(rows, c, func(row named, c Code) int { return int(row.code - c) })
+	if !found {
+		return "Unknown"
 	}
-	return "Unknown"
+	return rows[i].name
+}
+
+// catalogue is in rising order of the codes.
+func catalogue() []named {
+	return []named{
+		{CodeGenericBadRequest, "GenericBadRequest"},
+		{CodeInvalidProtocolVersion, "InvalidProtocolVersion"},
+		{CodeDeviceInvalidResultCount, "DeviceInvalidResultCount"},
+		{CodeInvalidOperation, "InvalidOperation"},
+		{CodeArgumentInvalid, "ArgumentInvalid"},
+		{CodeArgumentNull, "ArgumentNull"},
+		{CodeIotHubFormatError, "IotHubFormatError"},
+		{CodeDeviceStorageEntitySerializationError, "DeviceStorageEntitySerializationError"},
+		{CodeBlobContainerValidationError, "BlobContainerValidationError"},
+		{CodeImportWarningExistsError, "ImportWarningExistsError"},
+		{CodeInvalidSchemaVersion, "InvalidSchemaVersion"},
+		{CodeDeviceDefinedMultipleTimes, "DeviceDefinedMultipleTimes"},
+		{CodeDeserializationError, "DeserializationError"},
+		{CodeBulkRegistryOperationFailure, "BulkRegistryOperationFailure"},
+		{CodeDefaultStorageEndpointNotConfigured, "DefaultStorageEndpointNotConfigured"},
+		{CodeInvalidFileUploadCorrelationId, "InvalidFileUploadCorrelationId"},
+		{CodeExpiredFileUploadCorrelationId, "ExpiredFileUploadCorrelationId"},
+		{CodeInvalidStorageEndpoint, "InvalidStorageEndpoint"},
+		{CodeInvalidMessagingEndpoint, "InvalidMessagingEndpoint"},
+		{CodeInvalidFileUploadCompletionStatus, "InvalidFileUploadCompletionStatus"},
+		{CodeInvalidStorageEndpointOrBlob, "InvalidStorageEndpointOrBlob"},
+		{CodeRequestCanceled, "RequestCanceled"},
+		{CodeInvalidStorageEndpointProperty, "InvalidStorageEndpointProperty"},
+		{CodeEtagDoesNotMatch, "EtagDoesNotMatch"},
+		{CodeRequestTimedOut, "RequestTimedOut"},
+		{CodeUnsupportedOperationOnReplica, "UnsupportedOperationOnReplica"},
+		{CodeNullMessage, "NullMessage"},
+		{CodeConnectionForcefullyClosedOnNewConnection, "ConnectionForcefullyClosedOnNewConnection"},
+		{CodeInvalidDeviceScope, "InvalidDeviceScope"},
+		{CodeConnectionForcefullyClosedOnFaultInjection, "ConnectionForcefullyClosedOnFaultInjection"},
+		{CodeConnectionRejectedOnFaultInjection, "ConnectionRejectedOnFaultInjection"},
+		{CodeInvalidEndpointAuthenticationType, "InvalidEndpointAuthenticationType"},
+		{CodeManagedIdentityNotEnabled, "ManagedIdentityNotEnabled"},
+		{CodeInvalidPolicyKey, "InvalidPolicyKey"},
+		{CodeBulkRegenerateDeviceKeyOperationFailure, "BulkRegenerateDeviceKeyOperationFailure"},
+		{CodeInvalidRouteTestInput, "InvalidRouteTestInput"},
+		{CodeInvalidSourceOnRoute, "InvalidSourceOnRoute"},
+		{CodeRoutingNotEnabled, "RoutingNotEnabled"},
+		{CodeInvalidContentEncodingOrType, "InvalidContentEncodingOrType"},
+		{CodeCannotRegisterModuleToModule, "CannotRegisterModuleToModule"},
+		{CodeTenantHubRoutingNotEnabled, "TenantHubRoutingNotEnabled"},
+		{CodeInvalidConfigurationTargetCondition, "InvalidConfigurationTargetCondition"},
+		{CodeInvalidConfigurationContent, "InvalidConfigurationContent"},
+		{CodeCannotModifyImmutableConfigurationContent, "CannotModifyImmutableConfigurationContent"},
+		{CodeInvalidConfigurationCustomMetricsQuery, "InvalidConfigurationCustomMetricsQuery"},
+		{CodeInvalidPnPInterfaceDefinition, "InvalidPnPInterfaceDefinition"},
+		{CodeInvalidPnPDesiredProperties, "InvalidPnPDesiredProperties"},
+		{CodeInvalidPnPReportedProperties, "InvalidPnPReportedProperties"},
+		{CodeInvalidPnPWritableReportedProperties, "InvalidPnPWritableReportedProperties"},
+		{CodeInvalidDigitalTwinJsonPatch, "InvalidDigitalTwinJsonPatch"},
+		{CodeInvalidDigitalTwinPayload, "InvalidDigitalTwinPayload"},
+		{CodeInvalidDigitalTwinPatch, "InvalidDigitalTwinPatch"},
+		{CodeInvalidDigitalTwinPatchPath, "InvalidDigitalTwinPatchPath"},
+		{CodeGenericUnauthorized, "GenericUnauthorized"},
+		{CodeIotHubNotFound, "IotHubNotFound"},
+		{CodeIotHubUnauthorizedAccess, "IotHubUnauthorizedAccess"},
+		{CodeIotHubUnauthorized, "IotHubUnauthorized"},
+		{CodeElasticPoolNotFound, "ElasticPoolNotFound"},
+		{CodeSystemModuleModifyUnauthorizedAccess, "SystemModuleModifyUnauthorizedAccess"},
+		{CodeGenericForbidden, "GenericForbidden"},
+		{CodeIotHubSuspended, "IotHubSuspended"},
+		{CodeIotHubQuotaExceeded, "IotHubQuotaExceeded"},
+		{CodeJobQuotaExceeded, "JobQuotaExceeded"},
+		{CodeDeviceMaximumQueueDepthExceeded, "DeviceMaximumQueueDepthExceeded"},
+		{CodeIotHubMaxCbsTokenExceeded, "IotHubMaxCbsTokenExceeded"},
+		{CodeDeviceMaximumActiveFileUploadLimitExceeded, "DeviceMaximumActiveFileUploadLimitExceeded"},
+		{CodeDeviceMaximumQueueSizeExceeded, "DeviceMaximumQueueSizeExceeded"},
+		{CodeRoutingEndpointResponseForbidden, "RoutingEndpointResponseForbidden"},
+		{CodeInvalidMessageExpiryTime, "InvalidMessageExpiryTime"},
+		{CodeOperationNotAvailableInCurrentTier, "OperationNotAvailableInCurrentTier"},
+		{CodeKeyEncryptionKeyRevoked, "KeyEncryptionKeyRevoked"},
+		{CodeDeviceDisabled, "DeviceDisabled"},
+		{CodeDeviceModelMaxPropertiesExceeded, "DeviceModelMaxPropertiesExceeded"},
+		{CodeDeviceModelMaxIndexablePropertiesExceeded, "DeviceModelMaxIndexablePropertiesExceeded"},
+		{CodeDeviceMaximumInflightMethodExceeded, "DeviceMaximumInflightMethodExceeded"},
+		{CodeGenericNotFound, "GenericNotFound"},
+		{CodeDeviceNotFound, "DeviceNotFound"},
+		{CodeJobNotFound, "JobNotFound"},
+		{CodeQuotaMetricNotFound, "QuotaMetricNotFound"},
+		{CodeSystemPropertyNotFound, "SystemPropertyNotFound"},
+		{CodeAmqpAddressNotFound, "AmqpAddressNotFound"},
+		{CodeRoutingEndpointResponseNotFound, "RoutingEndpointResponseNotFound"},
+		{CodeCertificateNotFound, "CertificateNotFound"},
+		{CodeElasticPoolTenantHubNotFound, "ElasticPoolTenantHubNotFound"},
+		{CodeModuleNotFound, "ModuleNotFound"},
+		{CodeAzureTableStoreNotFound, "AzureTableStoreNotFound"},
+		{CodeIotHubFailingOver, "IotHubFailingOver"},
+		{CodeFeatureNotSupported, "FeatureNotSupported"},
+		{CodeDigitalTwinInterfaceNotFound, "DigitalTwinInterfaceNotFound"},
+		{CodeQueryStoreClusterNotFound, "QueryStoreClusterNotFound"},
+		{CodeDeviceNotOnline, "DeviceNotOnline"},
+		{CodeDeviceConnectionClosedRemotely, "DeviceConnectionClosedRemotely"},
+		{CodeConfigurationNotFound, "ConfigurationNotFound"},
+		{CodeGroupNotFound, "GroupNotFound"},
+		{CodeDigitalTwinModelNotFound, "DigitalTwinModelNotFound"},
+		{CodeInterfaceNameModelNotFound, "InterfaceNameModelNotFound"},
+		{CodeGenericMethodNotAllowed, "GenericMethodNotAllowed"},
+		{CodeOperationNotAllowedInCurrentState, "OperationNotAllowedInCurrentState"},
+		{CodeImportDevicesNotSupported, "ImportDevicesNotSupported"},
+		{CodeBulkAddDevicesNotSupported, "BulkAddDevicesNotSupported"},
+		{CodeGenericConflict, "GenericConflict"},
+		{CodeDeviceAlreadyExists, "DeviceAlreadyExists"},
+		{CodeLinkCreationConflict, "LinkCreationConflict"},
+		{CodeCallbackSubscriptionConflict, "CallbackSubscriptionConflict"},
+		{CodeModelAlreadyExists, "ModelAlreadyExists"},
+		{CodeDeviceLocked, "DeviceLocked"},
+		{CodeDeviceJobAlreadyExists, "DeviceJobAlreadyExists"},
+		{CodeJobAlreadyExists, "JobAlreadyExists"},
+		{CodeModuleAlreadyExistsOnDevice, "ModuleAlreadyExistsOnDevice"},
+		{CodeConfigurationAlreadyExists, "ConfigurationAlreadyExists"},
+		{CodeApplyConfigurationAlreadyInProgressOnDevice, "ApplyConfigurationAlreadyInProgressOnDevice"},
+		{CodeGenericPreconditionFailed, "GenericPreconditionFailed"},
+		{CodePreconditionFailed, "PreconditionFailed"},
+		{CodeDeviceMessageLockLost, "DeviceMessageLockLost"},
+		{CodeJobRunPreconditionFailed, "JobRunPreconditionFailed"},
+		{CodeInflightMessagesInLink, "InflightMessagesInLink"},
+		{CodeGenericRequestEntityTooLarge, "GenericRequestEntityTooLarge"},
+		{CodeMessageTooLarge, "MessageTooLarge"},
+		{CodeTooManyDevices, "TooManyDevices"},
+		{CodeTooManyModulesOnDevice, "TooManyModulesOnDevice"},
+		{CodeConfigurationCountLimitExceeded, "ConfigurationCountLimitExceeded"},
+		{CodeDigitalTwinModelCountLimitExceeded, "DigitalTwinModelCountLimitExceeded"},
+		{CodeDigitalTwinInterfaceCountLimitExceeded, "DigitalTwinInterfaceCountLimitExceeded"},
+		{CodeGenericUnsupportedMediaType, "GenericUnsupportedMediaType"},
+		{CodeIncompatibleDataType, "IncompatibleDataType"},
+		{CodeGenericTooManyRequests, "GenericTooManyRequests"},
+		{CodeThrottlingException, "ThrottlingException"},
+		{CodeThrottleBacklogLimitExceeded, "ThrottleBacklogLimitExceeded"},
+		{CodeThrottlingBacklogTimeout, "ThrottlingBacklogTimeout"},
+		{CodeThrottlingMaxActiveJobCountExceeded, "ThrottlingMaxActiveJobCountExceeded"},
+		{CodeDeviceThrottlingLimitExceeded, "DeviceThrottlingLimitExceeded"},
+		{CodeClientClosedRequest, "ClientClosedRequest"},
+		{CodeGenericServerError, "GenericServerError"},
+		{CodeServerError, "ServerError"},
+		{CodeGenericTimeout, "GenericTimeout"},
+		{CodeGenericNotImplemented, "GenericNotImplemented"},
+		{CodeGenericServiceUnavailable, "GenericServiceUnavailable"},
+		{CodeServiceUnavailable, "ServiceUnavailable"},
+		{CodePartitionNotFound, "PartitionNotFound"},
+		{CodeIotHubActivationFailed, "IotHubActivationFailed"},
+		{CodeServerBusy, "ServerBusy"},
+		{CodeIotHubRestoring, "IotHubRestoring"},
+		{CodeReceiveLinkOpensThrottled, "ReceiveLinkOpensThrottled"},
+		{CodeConnectionUnavailable, "ConnectionUnavailable"},
+		{CodeDeviceUnavailable, "DeviceUnavailable"},
+		{CodeConfigurationNotAvailable, "ConfigurationNotAvailable"},
+		{CodeGroupNotAvailable, "GroupNotAvailable"},
+		{CodeHostingServiceNotAvailable, "HostingServiceNotAvailable"},
+		{CodeGenericGatewayTimeout, "GenericGatewayTimeout"},
+		{CodeGatewayTimeout, "GatewayTimeout"},
+	}
 }
