@@ -67,4 +67,4 @@ function main(seconds, program) {
   );
 }
 
-module.exports = { transport, SERVICE, DEVICE, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };
+module.exports = { transport, SERVICE, DEVICE, ADMIN, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };
