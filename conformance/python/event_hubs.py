@@ -57,7 +57,7 @@ class Reader:
             context.update_checkpoint(event)
 
     def bodies(self):
-        return [event.body_as_str() for event in self.events]
+        return [event.body_as_str("latin-1") for event in self.events]
 
     def close(self):
         self.client.close()
@@ -189,6 +189,8 @@ eventually(lambda: len(left.partitions) == len(right.partitions) == 2 and not le
 eventually(lambda: {"one", "four"} <= set(b.body_as_str("latin-1") for b in left.events + right.events), "all read by the two")
 left.close()
 eventually(lambda: len(right.partitions) == 4, "the other takes over", 20)
+device.send_message("the last checkpoint")
+eventually(lambda: "the last checkpoint" in right.bodies(), "and reads to the end", 20)
 right.close()
 again = processor()
 eventually(lambda: len(again.partitions) == 4, "a processor with the same checkpoints")
