@@ -40,6 +40,9 @@ func (h *Hub) SendC2D(ctx context.Context, m iothub.C2DMessage) (iothub.C2DMessa
 	if err := checkC2D(&m); err != nil {
 		return iothub.C2DMessage{}, err
 	}
+	if err := h.admit(ctx, iothub.ThrottleC2DSend, 1, iothub.MessageSize(&m.System, m.Properties, m.Body)); err != nil {
+		return iothub.C2DMessage{}, err
+	}
 	p := h.acquire(m.ID)
 	defer h.release(p)
 	p.io.Lock()
@@ -129,6 +132,9 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 	p.mu.Lock()
 	p.lastUse = now
 	d, ok, expired := p.receiveLocked(nil, now, now.Add(iothub.C2DLock))
+	if ok {
+		p.touch(now)
+	}
 	p.mu.Unlock()
 	h.endAll(p, expired, iothub.OutcomeExpired, now)
 	return d, ok, nil

@@ -73,6 +73,9 @@ func (h *Hub) Connect(ctx context.Context, id iothub.ID, o ConnectionOptions, cl
 		return nil, errClosing()
 	}
 	defer h.leave()
+	if err := h.Throttle(ctx, iothub.ThrottleConnect, 1); err != nil {
+		return nil, err
+	}
 	c := &Connection{h: h, p: h.acquire(id), client: client, o: o}
 	c.grant.Store(&o.Grant)
 	c.modelID.Store(&o.ModelID)

@@ -19,14 +19,16 @@ import (
 // Source: IoT Hub devguide, cloud-to-device message feedback.
 const DefaultFeedbackInterval = 15 * time.Second
 
-// Options configure a Hub. Registry, Queues and Log are required.
+// Options configure a Hub. Registry, Queues, Documents and Log are required.
 type Options struct {
 	// Name is the hub's name, the first label of its host name; it is the
 	// user-id of feedback messages.
 	Name     string
 	Registry *registry.Registry
 	Queues   store.Queues
-	Log      store.Log
+	// Documents hold the hub's own records: configurations, jobs.
+	Documents store.Documents
+	Log       store.Log
 	// C2D are the cloud-to-device settings; the zero value means the defaults.
 	C2D iothub.C2DSettings
 	// FeedbackInterval is the time from one feedback message to the next; 0
@@ -37,6 +39,9 @@ type Options struct {
 	BuiltInEvents []iothub.RouteSource
 	// WebhookTransport posts to webhooks; nil means a transport of the hub's own.
 	WebhookTransport http.RoundTripper
+	// Tier and Units (0 means 1) set limits of rate and a daily quota; TierNone, the default, has none.
+	Tier  iothub.Tier
+	Units int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger takes debug and error lines; nil discards.
@@ -58,6 +63,9 @@ type Hub struct {
 	unsupported   map[string]int
 
 	connected counter
+
+	// limits is nil for a hub without a tier.
+	limits *limits
 
 	// closeMu orders enter against Close: work is counted or refused.
 	closeMu sync.RWMutex
@@ -92,6 +100,8 @@ func New(o Options) (*Hub, error) {
 		return nil, errors.New("hub: Options.Registry is required")
 	case o.Queues == nil:
 		return nil, errors.New("hub: Options.Queues is required")
+	case o.Documents == nil:
+		return nil, errors.New("hub: Options.Documents is required")
 	case o.Log == nil:
 		return nil, errors.New("hub: Options.Log is required")
 	}
@@ -113,8 +123,13 @@ func New(o Options) (*Hub, error) {
 	if o.WebhookTransport == nil {
 		o.WebhookTransport = &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: webhookTimeout}
 	}
+	limits, err := newLimits(o.Tier, o.Units)
+	if err != nil {
+		return nil, err
+	}
 	h := &Hub{
 		o:           o,
+		limits:      limits,
 		waits:       map[*deadline]struct{}{},
 		unsupported: map[string]int{},
 		closing:     make(chan struct{}),

@@ -48,6 +48,9 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 	if err := req.Validate(); err != nil {
 		return iothub.MethodResponse{}, err
 	}
+	if err := h.admitMethod(ctx, len(req.Payload)); err != nil {
+		return iothub.MethodResponse{}, err
+	}
 	if _, err := h.registered(ctx, id); err != nil {
 		return iothub.MethodResponse{}, err
 	}
@@ -67,7 +70,12 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 		h.o.Logger.Debug("a direct method could not be delivered", "device", id, "rid", req.RequestID, "err", err)
 		return iothub.MethodResponse{}, errNotOnline(req.ConnectTimeout)
 	}
-	return h.awaitAnswer(ctx, p, waiting, &req)
+	answer, err := h.awaitAnswer(ctx, p, waiting, &req)
+	if err == nil {
+		// The method ran: it is too late to refuse what its answer costs.
+		_ = h.Meter(len(answer.Payload))
+	}
+	return answer, err
 }
 
 func errNotOnline(timeout time.Duration) *iothub.Error {

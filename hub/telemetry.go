@@ -24,6 +24,12 @@ func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done
 		done(err)
 		return
 	}
+	if c.h.limits != nil {
+		if err := c.h.admit(ctx, iothub.ThrottleTelemetry, 1, iothub.MessageSize(&t.System, t.Properties, t.Body)); err != nil {
+			done(err)
+			return
+		}
+	}
 	now := c.h.now()
 	t.ID = c.p.id
 	t.ModelID = *c.modelID.Load()

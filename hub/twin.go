@@ -97,12 +97,19 @@ func (c *Connection) Twin(ctx context.Context) ([]byte, error) {
 	if c.closed.Load() {
 		return nil, errConnectionClosed()
 	}
+	if err := c.h.Throttle(ctx, iothub.ThrottleTwinRead, 1); err != nil {
+		return nil, err
+	}
 	_, twin, err := c.h.o.Registry.Twin(ctx, c.p.id)
 	if err != nil {
 		return nil, err
 	}
 	c.p.touch(c.h.now())
-	return iothub.MarshalDeviceTwin(twin)
+	body, err := iothub.MarshalDeviceTwin(twin)
+	if err != nil {
+		return nil, err
+	}
+	return body, c.h.Meter(len(body))
 }
 
 // Report merges a JSON patch into the reported properties and returns the new
@@ -114,6 +121,9 @@ func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64)
 	}
 	values, err := iothub.DecodeObject(patch)
 	if err != nil {
+		return 0, err
+	}
+	if err := c.h.admit(ctx, iothub.ThrottleTwinUpdate, 1, len(patch)); err != nil {
 		return 0, err
 	}
 	c.p.twin.Lock()
