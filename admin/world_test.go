@@ -33,7 +33,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.hub, err = hub.New(hub.Options{Name: "hub1", Registry: r, Queues: s.Queues(), Log: s.Log(), Logger: slog.New(slog.DiscardHandler)})
+	w.hub, err = hub.New(hub.Options{Name: "hub1", Registry: r, Queues: s.Queues(), Documents: s.Documents(), Log: s.Log(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,8 @@ func (w *world) start() {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	w.hub, err = hub.New(hub.Options{
-		Name: "hub", Registry: w.registry, Queues: w.store.Queues(), Log: w.store.Log(), Logger: logger,
+		Name: "hub", Registry: w.registry, Queues: w.store.Queues(), Documents: w.store.Documents(),
+		Log: w.store.Log(), Logger: logger,
 	})
 	if err != nil {
 		w.t.Fatal(err)

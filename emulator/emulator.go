@@ -97,7 +97,7 @@ func (e *Emulator) start(ctx context.Context) error {
 		return err
 	}
 	e.hub, err = hub.New(hub.Options{
-		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Log: stores.log,
+		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),
 		Now:           e.cfg.Now, Logger: e.cfg.Logger,
 	})

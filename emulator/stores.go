@@ -20,18 +20,19 @@ const (
 // ErrDataDirInUse is returned by Start when another process uses the data directory.
 var ErrDataDirInUse = errors.New("another process uses the data directory")
 
-// stores are the three parts that the hub needs.
+// stores are the parts that the hub needs.
 type stores struct {
-	records store.Records
-	queues  store.Queues
-	log     store.Log
-	close   func() error
+	records   store.Records
+	queues    store.Queues
+	documents store.Documents
+	log       store.Log
+	close     func() error
 }
 
 func openStores(c Config) (stores, error) {
 	if c.DataDir == "" {
 		m := memory.New(memory.Options{Now: c.Now, Partitions: c.Partitions})
-		return stores{m.Records(), m.Queues(), m.Log(), m.Close}, nil
+		return stores{m.Records(), m.Queues(), m.Documents(), m.Log(), m.Close}, nil
 	}
 	durability := store.Durability(c.Durability)
 	// The database's lock covers the journal and the certificates too.
@@ -45,7 +46,7 @@ func openStores(c Config) (stores, error) {
 	if err != nil {
 		return stores{}, errors.Join(openError(c.DataDir, err), database.Close())
 	}
-	return stores{database.Records(), database.Queues(), log, func() error {
+	return stores{database.Records(), database.Queues(), database.Documents(), log, func() error {
 		return errors.Join(log.Close(), database.Close())
 	}}, nil
 }

@@ -58,7 +58,7 @@ func startFixtureOn(t reporter, wrap func(store.Queues) store.Queues, change ...
 		t.Fatalf("registry: %v", err)
 	}
 	f.options.Registry, f.options.Log = f.registry, f.store.Log()
-	f.options.Queues = f.store.Queues()
+	f.options.Queues, f.options.Documents = f.store.Queues(), f.store.Documents()
 	if wrap != nil {
 		f.options.Queues = wrap(f.options.Queues)
 	}

@@ -41,7 +41,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.hub, err = hub.New(hub.Options{Name: "hub1", Registry: r, Queues: s.Queues(), Log: s.Log(), Logger: logger})
+	w.hub, err = hub.New(hub.Options{Name: "hub1", Registry: r, Queues: s.Queues(), Documents: s.Documents(), Log: s.Log(), Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

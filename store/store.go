@@ -66,6 +66,12 @@ type Records interface {
 	// when there is one. Otherwise ErrConflict or ErrNotFound when the stored
 	// revision differs or there is none. A module needs its device: ErrNotFound.
 	Put(ctx context.Context, r Record) (uint64, error)
+	// PutMany does a Put of each record, in their order and each for itself, in as
+	// few commits as it can, and returns when all are durable or refused: the
+	// errors of the records by their place, nil for one that was written, which
+	// then has the revision given plus one. The same record may come twice. Who
+	// wraps Records must treat each record that was written like one of Put.
+	PutMany(ctx context.Context, records []Record) []error
 	// Delete removes the record when its revision is the given one (0: any).
 	// With a device go its modules, and with each identity its queue.
 	Delete(ctx context.Context, id iothub.ID, revision uint64) error
@@ -133,6 +139,38 @@ type Queues interface {
 
 // QueueName returns the name of the cloud-to-device queue of id.
 func QueueName(id iothub.ID) string { return id.String() }
+
+// Document is one of the hub's own small records: a configuration, a job.
+type Document struct {
+	Key     string
+	Payload []byte
+	// Revision counts the writes of the document, from 1.
+	Revision uint64
+}
+
+// Documents keeps opaque payloads under keys, in collections that exist as soon
+// as they are named. Collections and keys are texts of 1 to 1024 bytes without
+// 0x00. A caller may keep and change what it passed in and what it got.
+//
+// An operation whose ctx ends while it waits may take effect all the same.
+type Documents interface {
+	// GetDocument returns a document, or ErrNotFound.
+	GetDocument(ctx context.Context, collection, key string) (Document, error)
+	// PutDocument writes d durably when the stored revision is d.Revision, and
+	// returns the new revision. Revision 0 creates: ErrExists when there is one.
+	// Otherwise ErrConflict or ErrNotFound when the stored revision differs or
+	// there is none.
+	PutDocument(ctx context.Context, collection string, d Document) (uint64, error)
+	// DeleteDocument removes a document when its revision is the given one (0: any).
+	// Errors: ErrNotFound, ErrConflict.
+	DeleteDocument(ctx context.Context, collection, key string, revision uint64) error
+	// ListDocuments returns up to limit documents (at least 1) of which the key
+	// begins with prefix, in the byte order of the keys. resume is the next value of
+	// the page before, "" for the first; next is "" after the last page, and any text
+	// is a valid resume. Documents written meanwhile appear or not; none is returned
+	// twice.
+	ListDocuments(ctx context.Context, collection, prefix, resume string, limit int) (documents []Document, next string, err error)
+}
 
 // LogRecord is one stored telemetry message.
 type LogRecord struct {

@@ -1,4 +1,4 @@
-// Package bolt keeps records and queues in one bbolt file.
+// Package bolt keeps records, queues and documents in one bbolt file.
 //
 // One committer goroutine writes: it gathers what waits, commits it in a single
 // transaction and then answers all of it. Nothing is acknowledged before the
@@ -37,11 +37,12 @@ const schemaVersion = 1
 
 // Names of the buckets and of the keys in meta.
 const (
-	bucketMeta    = "meta"
-	bucketRecords = "records"
-	bucketQueues  = "queues"
-	keySchema     = "schema"
-	keyCounts     = "counts"
+	bucketMeta      = "meta"
+	bucketRecords   = "records"
+	bucketQueues    = "queues"
+	bucketDocuments = "documents"
+	keySchema       = "schema"
+	keyCounts       = "counts"
 )
 
 // Options of a Store. The zero value works.
@@ -161,6 +162,10 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 	return nil, fmt.Errorf("bolt: open %s: %w", path, ErrLocked)
 }
 
+// dataBuckets are the buckets besides meta. Those that an older version did not
+// know are added without a new schema version: it passes them over.
+func dataBuckets() []string { return []string{bucketRecords, bucketQueues, bucketDocuments} }
+
 // prepare creates the buckets of a new file, checks the schema of an old one
 // and reads the counts.
 func (s *Store) prepare() error {
@@ -175,8 +180,10 @@ func (s *Store) prepare() error {
 		} else if n := binary.BigEndian.Uint64(v); n > schemaVersion {
 			return fmt.Errorf("%w: layout %d, this one reads up to %d", ErrNewerSchema, n, schemaVersion)
 		}
-		if tx.Bucket([]byte(bucketRecords)) == nil || tx.Bucket([]byte(bucketQueues)) == nil {
-			return nil
+		for _, name := range dataBuckets() {
+			if tx.Bucket([]byte(name)) == nil {
+				return nil
+			}
 		}
 		var ok bool
 		s.counts, ok = decodeCounts(meta.Get([]byte(keyCounts)))
@@ -187,7 +194,7 @@ func (s *Store) prepare() error {
 		return err
 	}
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range []string{bucketMeta, bucketRecords, bucketQueues} {
+		for _, name := range append(dataBuckets(), bucketMeta) {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
@@ -210,6 +217,9 @@ func (s *Store) Records() store.Records { return (*records)(s) }
 
 // Queues returns the queues.
 func (s *Store) Queues() store.Queues { return (*queues)(s) }
+
+// Documents returns the hub's own small records.
+func (s *Store) Documents() store.Documents { return (*documents)(s) }
 
 // Close commits what waits, writes everything to the disk in every mode and
 // closes the file. Later operations return store.ErrClosed.

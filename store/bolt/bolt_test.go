@@ -19,7 +19,7 @@ func TestContract(t *testing.T) {
 				if err != nil {
 					return storetest.Data{}, err
 				}
-				return storetest.Data{Records: s.Records(), Queues: s.Queues(), Close: s.Close}, nil
+				return storetest.Data{Records: s.Records(), Queues: s.Queues(), Documents: s.Documents(), Close: s.Close}, nil
 			}})
 		})
 	}

@@ -27,24 +27,25 @@ type operation struct {
 
 // batch is a transaction in the making.
 type batch struct {
-	tx      *bbolt.Tx
-	records *bbolt.Bucket
-	queues  *bbolt.Bucket
-	counts  store.Counts
+	tx        *bbolt.Tx
+	records   *bbolt.Bucket
+	queues    *bbolt.Bucket
+	documents *bbolt.Bucket
+	counts    store.Counts
 	// written are the records to be shown to readers after the commit, nil for
 	// deleted ones.
 	written map[string]*cached
 }
 
-// submit queues an operation for the committer and never waits. It reports
-// whether the store is still open.
-func (s *Store) submit(op *operation) bool {
+// submit queues operations for the committer, in their order, and never waits. It
+// reports whether the store is still open.
+func (s *Store) submit(ops ...*operation) bool {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return false
 	}
-	s.pending = append(s.pending, op)
+	s.pending = append(s.pending, ops...)
 	s.mu.Unlock()
 	s.signal()
 	return true
@@ -133,6 +134,7 @@ func (s *Store) transaction(ops []*operation, results []error) error {
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		b.tx = tx
 		b.records, b.queues = tx.Bucket([]byte(bucketRecords)), tx.Bucket([]byte(bucketQueues))
+		b.documents = tx.Bucket([]byte(bucketDocuments))
 		for i, op := range ops {
 			results[i] = op.apply(b)
 			if results[i] != nil && !expected(results[i]) {

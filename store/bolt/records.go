@@ -47,16 +47,69 @@ func (r *records) Get(ctx context.Context, id iothub.ID) (store.Record, error) {
 
 // Put writes the record under its revision.
 func (r *records) Put(ctx context.Context, rec store.Record) (uint64, error) {
+	size, apply, err := putOf(rec)
+	if err != nil {
+		return 0, err
+	}
+	if err := (*Store)(r).write(ctx, size, apply); err != nil {
+		return 0, err
+	}
+	return rec.Revision + 1, nil
+}
+
+// PutMany queues all records at once, so that the committer finds them together.
+func (r *records) PutMany(ctx context.Context, recs []store.Record) []error {
 	s := (*Store)(r)
+	errs := make([]error, len(recs))
+	all := func(err error) []error {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	if err := ctx.Err(); err != nil {
+		return all(err)
+	}
+	var ops []*operation
+	type result struct {
+		at  int
+		err error
+	}
+	// With room for all, so that the committer never waits for one who left.
+	results := make(chan result, len(recs))
+	for i, rec := range recs {
+		size, apply, err := putOf(rec)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		ops = append(ops, &operation{size: size, apply: apply, done: func(err error) { results <- result{i, err} }})
+	}
+	if !s.submit(ops...) {
+		return all(store.ErrClosed)
+	}
+	for range ops {
+		select {
+		case r := <-results:
+			errs[r.at] = r.err
+		case <-ctx.Done():
+			return all(ctx.Err())
+		}
+	}
+	return errs
+}
+
+// putOf encodes a record and returns the size of that and what writes it.
+func putOf(rec store.Record) (size int, apply func(*batch) error, err error) {
 	id, expected := rec.Identity.ID, rec.Revision
 	rec.Revision++
 	rec.MQTTSession = maps.Clone(rec.MQTTSession)
 	value, err := encodeRecord(rec)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	key := recordKey(id)
-	err = s.write(ctx, len(value), func(b *batch) error {
+	return len(value), func(b *batch) error {
 		old := b.records.Get(key)
 		switch {
 		case expected == 0 && old != nil:
@@ -72,11 +125,7 @@ func (r *records) Put(ctx context.Context, rec store.Record) (uint64, error) {
 		count(&b.counts, key, value, 1)
 		b.written[string(key)] = &cached{rec, int64(len(value))}
 		return b.records.Put(key, value)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return rec.Revision, nil
+	}, nil
 }
 
 // Delete removes the record with its queue and, for a device, its modules.

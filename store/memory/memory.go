@@ -34,7 +34,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Store keeps records, queues and a log in memory. Its parts may be used from
+// Store keeps records, queues, documents and a log in memory. Its parts may be used from
 // any number of goroutines.
 type Store struct {
 	data *data
@@ -63,6 +63,9 @@ func (s *Store) Records() store.Records { return (*records)(s.data) }
 
 // Queues returns the queues.
 func (s *Store) Queues() store.Queues { return (*queues)(s.data) }
+
+// Documents returns the hub's own small records.
+func (s *Store) Documents() store.Documents { return (*documents)(s.data) }
 
 // Log returns the telemetry log.
 func (s *Store) Log() store.Log { return s.log }

@@ -10,7 +10,7 @@ import (
 func TestData(t *testing.T) {
 	storetest.RunData(t, storetest.DataBackend{Open: func(string) (storetest.Data, error) {
 		s := New(Options{})
-		return storetest.Data{Records: s.Records(), Queues: s.Queues(), Close: s.Close}, nil
+		return storetest.Data{Records: s.Records(), Queues: s.Queues(), Documents: s.Documents(), Close: s.Close}, nil
 	}})
 }
 

@@ -20,11 +20,16 @@ type data struct {
 	ids    []iothub.ID
 	counts store.Counts
 	queues map[string]*queue
-	async  runner
+	// documents are the collections, each by key.
+	documents map[string]map[string]store.Document
+	async     runner
 }
 
 func newData() *data {
-	return &data{records: map[iothub.ID]store.Record{}, queues: map[string]*queue{}}
+	return &data{
+		records: map[iothub.ID]store.Record{}, queues: map[string]*queue{},
+		documents: map[string]map[string]store.Document{},
+	}
 }
 
 func (d *data) close() {
@@ -66,6 +71,24 @@ func (r *records) Put(ctx context.Context, rec store.Record) (uint64, error) {
 	if err := d.checkLocked(ctx); err != nil {
 		return 0, err
 	}
+	return d.putLocked(rec)
+}
+
+// PutMany writes the records one after the other.
+func (r *records) PutMany(ctx context.Context, recs []store.Record) []error {
+	d := (*data)(r)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	errs := make([]error, len(recs))
+	for i, rec := range recs {
+		if errs[i] = d.checkLocked(ctx); errs[i] == nil {
+			_, errs[i] = d.putLocked(rec)
+		}
+	}
+	return errs
+}
+
+func (d *data) putLocked(rec store.Record) (uint64, error) {
 	id := rec.Identity.ID
 	old, exists := d.records[id]
 	switch {

@@ -294,6 +294,13 @@ func (f *fixture) everything(ctx context.Context) map[string]error {
 	out["Delete"] = f.Records.Delete(ctx, device("d"), 0)
 	_, _, out["List"] = f.Records.List(ctx, store.ListFilter{}, "", 1)
 	_, out["Count"] = f.Records.Count(ctx)
+	for i, err := range f.Records.PutMany(ctx, []store.Record{record(device("e")), record(device("f"))}) {
+		out[fmt.Sprintf("PutMany %d", i)] = err
+	}
+	_, out["GetDocument"] = f.Documents.GetDocument(ctx, "c", "k")
+	_, out["PutDocument"] = f.Documents.PutDocument(ctx, "c", store.Document{Key: "k"})
+	out["DeleteDocument"] = f.Documents.DeleteDocument(ctx, "c", "k", 0)
+	_, _, out["ListDocuments"] = f.Documents.ListDocuments(ctx, "c", "", "", 1)
 	_, out["Append"] = f.Queues.Append(ctx, "d", nil)
 	_, out["Load"] = f.Queues.Load(ctx, "d")
 	out["Replace"] = f.Queues.Replace(ctx, "d", 1, nil)

@@ -20,11 +20,12 @@ import (
 	"github.com/hubnerite/hubnerite/store"
 )
 
-// Data is an opened store of records and queues.
+// Data is an opened store of records, queues and documents.
 type Data struct {
-	Records store.Records
-	Queues  store.Queues
-	Close   func() error
+	Records   store.Records
+	Queues    store.Queues
+	Documents store.Documents
+	Close     func() error
 }
 
 // DataBackend opens stores of records and queues.
