@@ -123,13 +123,17 @@ func TestNewRefusesIncompleteOptions(t *testing.T) {
 		{},
 		{Registry: f.registry},
 		{Registry: f.registry, Queues: f.options.Queues},
-		{Queues: f.options.Queues, Log: f.options.Log},
+		{Registry: f.registry, Queues: f.options.Queues, Log: f.options.Log},
+		{Registry: f.registry, Queues: f.options.Queues, Documents: f.options.Documents},
+		{Queues: f.options.Queues, Documents: f.options.Documents, Log: f.options.Log},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("accepted %+v", o)
 		}
 	}
-	if h, err := New(Options{Registry: f.registry, Queues: f.options.Queues, Log: f.options.Log}); err != nil || h.Close() != nil {
+	if h, err := New(Options{
+		Registry: f.registry, Queues: f.options.Queues, Documents: f.options.Documents, Log: f.options.Log,
+	}); err != nil || h.Close() != nil {
 		t.Error(err)
 	}
 }
