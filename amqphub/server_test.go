@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // rig is a hub behind an AMQP server on a loopback port.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *hub.Hub
 	server *Server
 	addr   string
@@ -52,7 +52,7 @@ func (r *rig) advance(d time.Duration) {
 	r.server.Sweep()
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Now()}
 	st := memory.New(memory.Options{})
@@ -177,7 +177,7 @@ func (c *cbs) put(id any, tokenType, audience string, token any) (int32, any) {
 	return status, reply.Properties.CorrelationID
 }
 
-func wantCondition(t *testing.T, what string, err error, want string) {
+func wantCondition(t testing.TB, what string, err error, want string) {
 	t.Helper()
 	var e *goamqp.Error
 	var link *goamqp.LinkError
