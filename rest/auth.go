@@ -18,6 +18,9 @@ type operation struct {
 	method, pattern string
 	// rights are those of which the caller needs one.
 	rights iothub.AccessRights
+	// device says that it is a device's: the credential is one that opens the
+	// identity in the path, a client certificate included.
+	device bool
 	// form is the envelope of the operation's own errors.
 	form envelope
 	// versionOptional lets module clients leave api-version out.
@@ -32,6 +35,8 @@ type call struct {
 	hub *hub.Hub
 	// id is the identity in the path; zero when the path names none.
 	id iothub.ID
+	// grant is what a device's credential allows; zero for the service's operations.
+	grant iothub.Grant
 }
 
 // handle admits a request to op and runs it.
@@ -44,7 +49,10 @@ func (s *Server) handle(op operation) http.HandlerFunc {
 			s.writeError(w, r, legacy, err)
 			return
 		}
-		if c.id, err = pathID(r); err == nil {
+		if !op.device {
+			c.id, err = pathID(r)
+		}
+		if err == nil {
 			err = op.run(c)
 		}
 		if iothub.ErrorCode(err).HTTPStatus() == http.StatusUnauthorized {
@@ -65,10 +73,28 @@ func (s *Server) admit(op operation, w http.ResponseWriter, r *http.Request) (*c
 	if err != nil {
 		return nil, err
 	}
+	c := &call{w: w, r: r, hub: h}
+	if op.device {
+		return c, c.admitDevice()
+	}
 	if err := authorize(h, op.rights, r); err != nil {
 		return nil, err
 	}
-	return &call{w: w, r: r, hub: h}, nil
+	return c, nil
+}
+
+// admitDevice verifies the credential of the identity in the path.
+// Source: IoT Hub devguide, control access (device endpoints), X.509.
+func (c *call) admitDevice() (err error) {
+	if c.id, err = pathID(c.r); err != nil {
+		return err
+	}
+	credential := hub.Credential{Token: c.r.Header.Get("Authorization")}
+	if c.r.TLS != nil {
+		credential.Certificates = c.r.TLS.PeerCertificates
+	}
+	c.grant, err = c.hub.AuthenticateDevice(c.r.Context(), c.id, credential)
+	return err
 }
 
 // authorize verifies the shared access signature of the Authorization header. A

@@ -26,14 +26,9 @@ const (
 // Whether it is JSON is for the decoder to say.
 func (c *call) readBody() ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(underlying(c.w), c.r.Body, MaxBody))
-	var large *http.MaxBytesError
 	switch {
-	case errors.As(err, &large):
-		return nil, err
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, iothub.NewError(iothub.CodeRequestTimedOut, "The body did not arrive in time.").WithCause(err)
 	case err != nil:
-		return nil, iothub.NewError(iothub.CodeGenericBadRequest, "The body could not be read.").WithCause(err)
+		return nil, bodyError(err)
 	case len(body) == 0:
 		return nil, iothub.NewError(iothub.CodeArgumentNull, "The request has no body.")
 	case !utf8.Valid(body):
@@ -42,6 +37,18 @@ func (c *call) readBody() ([]byte, error) {
 		return nil, &syntaxFault{fmt.Errorf("it nests more than %d levels", maxDepth)}
 	}
 	return body, nil
+}
+
+// bodyError says why a body could not be read.
+func bodyError(err error) error {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return iothub.NewError(iothub.CodeRequestTimedOut, "The body did not arrive in time.").WithCause(err)
+	}
+	return iothub.NewError(iothub.CodeGenericBadRequest, "The body could not be read.").WithCause(err)
 }
 
 // underlying returns the server's own writer: only with that one can

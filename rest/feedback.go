@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -71,6 +72,8 @@ func (c *call) abandonFeedback() error {
 
 func (c *call) lockToken() (string, error) {
 	token, err := url.PathUnescape(chi.URLParam(c.r, "lockToken"))
+	// Some clients repeat the ETag with its quotes.
+	token = strings.Trim(token, `"`)
 	if err != nil || token == "" {
 		return "", iothub.NewError(iothub.CodeArgumentInvalid, "The path has no lock token.").WithCause(err)
 	}

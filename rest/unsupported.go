@@ -15,10 +15,10 @@ type unsupported struct {
 
 // unsupportedOperations lists what the service has on its HTTPS endpoint beyond
 // the other files of this package.
-// Source: IoT Hub service API 2021-04-12, IoT Hub devguide (device HTTPS API,
-// file upload, device streams).
+// Source: IoT Hub service API 2021-04-12, IoT Hub devguide (file upload, device
+// streams).
 func unsupportedOperations() []unsupported {
-	list := []unsupported{
+	return []unsupported{
 		{http.MethodPost, "/devices", "bulk registry update"},
 		{http.MethodPost, "/devices/query", "query"},
 		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
@@ -47,16 +47,6 @@ func unsupportedOperations() []unsupported {
 		{http.MethodDelete, "/messages/servicebound/filenotifications/{lockToken}", "file notifications"},
 		{http.MethodPost, "/messages/servicebound/filenotifications/{lockToken}/abandon", "file notifications"},
 	}
-	for _, identity := range []string{"/devices/{deviceID}", "/devices/{deviceID}/modules/{moduleID}"} {
-		const queue = "/messages/devicebound"
-		list = append(list,
-			unsupported{http.MethodPost, identity + "/messages/events", "device-to-cloud messages over HTTPS"},
-			unsupported{http.MethodGet, identity + queue, "cloud-to-device messages over HTTPS"},
-			unsupported{http.MethodDelete, identity + queue + "/{lockToken}", "cloud-to-device messages over HTTPS"},
-			unsupported{http.MethodPost, identity + queue + "/{lockToken}/abandon", "cloud-to-device messages over HTTPS"},
-		)
-	}
-	return list
 }
 
 // refuse answers 501 with the operation's name and counts the call.

@@ -1,0 +1,75 @@
+package hub
+
+import (
+	"context"
+	"sync"
+
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
+// SendTelemetry stores messages of a device or module that has no connection
+// (HTTPS), in their order and all or none of them, and returns when they are
+// durable. The caller has verified g by AuthenticateDevice and sets System,
+// Properties and Body of each message. It is activity of the identity and no
+// connection. Errors: those of Admit, MessageTooLarge (one message, or all
+// together, over iothub.MaxTelemetrySize; more than iothub.MaxTelemetryBatch),
+// NullMessage, ArgumentInvalid.
+// Source: IoT Hub devguide, quotas and throttling (device-to-cloud batches).
+func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, messages []iothub.Telemetry) error {
+	if !h.enter() {
+		return errClosing()
+	}
+	defer h.leave()
+	identity, err := h.o.Registry.Admit(ctx, id, g)
+	if err != nil {
+		return err
+	}
+	if err := checkBatch(messages); err != nil {
+		return err
+	}
+	now := h.now()
+	p := h.acquire(id)
+	p.touch(now)
+	h.release(p)
+	var (
+		all    sync.WaitGroup
+		mu     sync.Mutex
+		failed error
+	)
+	table := h.routing.Load()
+	all.Add(len(messages))
+	for i := range messages {
+		t := messages[i]
+		t.ID, t.GenerationID, t.AuthMethod = id, identity.GenerationID, g.AuthMethod
+		h.dispatch(ctx, table, &t, now, func(err error) {
+			mu.Lock()
+			if err != nil && failed == nil {
+				failed = err
+			}
+			mu.Unlock()
+			all.Done()
+		})
+	}
+	all.Wait()
+	return failed
+}
+
+func checkBatch(messages []iothub.Telemetry) error {
+	switch {
+	case len(messages) == 0:
+		return iothub.NewError(iothub.CodeNullMessage, "The batch holds no message.")
+	case len(messages) > iothub.MaxTelemetryBatch:
+		return iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d messages; the limit is %d.", len(messages), iothub.MaxTelemetryBatch)
+	}
+	size := 0
+	for i := range messages {
+		if err := checkTelemetry(&messages[i]); err != nil {
+			return err
+		}
+		size += iothub.MessageSize(&messages[i].System, messages[i].Properties, messages[i].Body)
+	}
+	if size > iothub.MaxTelemetrySize {
+		return iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d bytes; the limit is %d.", size, iothub.MaxTelemetrySize)
+	}
+	return nil
+}
