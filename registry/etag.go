@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"strconv"
-	"strings"
 
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -35,18 +34,9 @@ func encodeETag(n uint64) string {
 	return base64.StdEncoding.EncodeToString([]byte(strconv.FormatUint(n, 10)))
 }
 
-// matchETag compares an If-Match value with the current etag. SDKs send the
-// etag bare or quoted, and the wildcard as * or "*"; no value matches anything.
+// matchETag compares an If-Match value with the current etag; no value matches anything.
 func matchETag(ifMatch, etag string) error {
-	want := strings.TrimSpace(ifMatch)
-	if want == "" {
-		return nil
-	}
-	want = strings.TrimPrefix(want, "W/")
-	if n := len(want); n >= 2 && want[0] == '"' && want[n-1] == '"' {
-		want = want[1 : n-1]
-	}
-	if want == "*" || want == etag {
+	if iothub.ETagMatches(ifMatch, etag) {
 		return nil
 	}
 	return iothub.NewError(iothub.CodePreconditionFailed, "Precondition failed: the etag is %q now.", etag)
