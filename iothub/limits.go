@@ -30,7 +30,11 @@ const (
 	MinTwinInteger = -4503599627370496
 	// MaxModules is the most modules of one device.
 	MaxModules = 50
-	// MaxStatusReason is the longest status reason in bytes.
+	// MaxIdentities is the most devices and modules of a hub.
+	MaxIdentities = 1_000_000
+	// MaxBulkDevices is the most entries of one bulk registry operation.
+	MaxBulkDevices = 100
+	// MaxStatusReason is the longest status reason in characters.
 	MaxStatusReason = 128
 	// MaxListedDevices is the most identities that one list call returns.
 	MaxListedDevices = 1000

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -23,7 +24,7 @@ func authenticationOf(id iothub.ID, req *iothub.AuthenticationRequest) (iothub.A
 		}
 		auth.X509Thumbprint = normalThumbprint(*t)
 	}
-	auth.Type = req.Type
+	auth.Type = authenticationType(req.Type)
 	if auth.Type == "" {
 		auth.Type = iothub.AuthSAS
 		if auth.X509Thumbprint.PrimaryThumbprint != nil || auth.X509Thumbprint.SecondaryThumbprint != nil {
@@ -47,6 +48,19 @@ func authenticationOf(id iothub.ID, req *iothub.AuthenticationRequest) (iothub.A
 	var err error
 	auth.SymmetricKey, err = symmetricKeyOf(req.SymmetricKey)
 	return auth, err
+}
+
+// authenticationType returns the type in the service's spelling; the service takes
+// any case.
+func authenticationType(t iothub.AuthenticationType) iothub.AuthenticationType {
+	for _, known := range []iothub.AuthenticationType{
+		iothub.AuthSAS, iothub.AuthSelfSigned, iothub.AuthCertificateAuthority, iothub.AuthNone,
+	} {
+		if strings.EqualFold(string(t), string(known)) {
+			return known
+		}
+	}
+	return t
 }
 
 func symmetricKeyOf(k *iothub.SymmetricKey) (iothub.SymmetricKey, error) {

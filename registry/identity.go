@@ -5,50 +5,11 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/store"
 )
-
-// Create adds a device or module, making keys that the request leaves out.
-// Errors: DeviceAlreadyExists, ModuleAlreadyExistsOnDevice, ArgumentInvalid,
-// TooManyModulesOnDevice, and IotHubUnauthorizedAccess for a module whose
-// device is missing or disabled, as the service answers.
-// Source: IoT Hub service API, Devices - Create Or Update Identity.
-func (r *Registry) Create(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (iothub.Identity, error) {
-	if err := checkRequest(id, req); err != nil {
-		return iothub.Identity{}, err
-	}
-	if id.IsModule() {
-		if err := r.checkModuleRoom(ctx, id); err != nil {
-			return iothub.Identity{}, err
-		}
-	}
-	return r.create(ctx, id, req)
-}
-
-func (r *Registry) create(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (iothub.Identity, error) {
-	identity := iothub.Identity{ID: id, GenerationID: r.nextGeneration(), ETag: newETag(), Status: iothub.StatusEnabled}
-	if err := r.apply(&identity, req, identity.GenerationID); err != nil {
-		return iothub.Identity{}, err
-	}
-	identity.StatusUpdatedTime = time.Time{}
-	rec := store.Record{Identity: identity, Twin: iothub.NewTwin(r.now())}
-	switch _, err := r.records.Put(ctx, rec); {
-	case errors.Is(err, store.ErrExists) && id.IsModule():
-		return iothub.Identity{}, iothub.NewError(iothub.CodeModuleAlreadyExistsOnDevice,
-			"A module with ID %q is already registered on device %q.", id.ModuleID, id.DeviceID)
-	case errors.Is(err, store.ErrExists):
-		return iothub.Identity{}, iothub.NewError(iothub.CodeDeviceAlreadyExists,
-			"A device with ID %q is already registered.", id.DeviceID)
-	case errors.Is(err, store.ErrNotFound):
-		return iothub.Identity{}, notFound(id.Device())
-	case err != nil:
-		return iothub.Identity{}, err
-	}
-	return identity, r.ensureEdgeModules(ctx, identity)
-}
 
 // checkRequest refuses a request whose IDs are malformed, differ from the
 // address, or take a name of the system.
@@ -65,48 +26,75 @@ func checkRequest(id iothub.ID, req iothub.IdentityRequest) error {
 	if err := iothub.ValidateModuleID(id.ModuleID); err != nil {
 		return err
 	}
-	if strings.HasPrefix(id.ModuleID, "$") {
+	if systemModule(id) {
 		return iothub.NewError(iothub.CodeArgumentInvalid, "Module IDs that begin with $ belong to the system.")
-	}
-	return nil
-}
-
-// checkModuleRoom checks the device of a new module.
-func (r *Registry) checkModuleRoom(ctx context.Context, id iothub.ID) error {
-	modules, err := r.ListModules(ctx, id.DeviceID)
-	if err != nil {
-		return err
-	}
-	if len(modules) >= iothub.MaxModules {
-		return iothub.NewError(iothub.CodeTooManyModulesOnDevice, "Device %s has %d modules already.", id.DeviceID, len(modules))
 	}
 	return nil
 }
 
 // Replace writes all of an identity: what the request leaves out gets its
 // default, new keys included. ifMatch is an etag, quoted or bare, or * or "*".
-// Errors: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid.
+// Errors: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid,
+// InvalidDeviceScope, SystemModuleModifyUnauthorizedAccess.
 // Source: IoT Hub service API, Devices - Create Or Update Identity (If-Match).
 func (r *Registry) Replace(ctx context.Context, id iothub.ID, req iothub.IdentityRequest, ifMatch string) (iothub.Identity, error) {
+	c := Replacement{ID: id, Request: req, IfMatch: ifMatch}
 	if err := r.checkModuleHost(ctx, id); err != nil {
 		return iothub.Identity{}, err
 	}
-	rec, err := r.update(ctx, id, func(rec *store.Record) error {
-		if err := matchETag(ifMatch, rec.Identity.ETag); err != nil {
+	identity, _, err := r.ReplaceWithTwin(ctx, c)
+	return identity, err
+}
+
+// Replacement is a write of all of an identity and a merge into its twin.
+type Replacement struct {
+	ID      iothub.ID
+	Request iothub.IdentityRequest
+	// IfMatch and TwinIfMatch are compared with the etags; empty matches anything.
+	IfMatch, TwinIfMatch string
+	// Twin may have nil parts: with both nil the twin is not written.
+	Twin iothub.TwinPatch
+	// AnyParent is that of Creation.
+	AnyParent bool
+}
+
+// ReplaceWithTwin is Replace with a merge of tags and desired properties, both or
+// neither. It writes modules of disabled devices, too.
+func (r *Registry) ReplaceWithTwin(ctx context.Context, c Replacement) (iothub.Identity, iothub.Twin, error) {
+	if err := checkSystemModule(c.ID); err != nil {
+		return iothub.Identity{}, iothub.Twin{}, err
+	}
+	rec, err := r.update(ctx, c.ID, func(rec *store.Record) error {
+		if err := matchETag(c.IfMatch, rec.Identity.ETag); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(id.ModuleID, "$") {
-			if err := checkRequest(id, req); err != nil {
+		if err := matchETag(c.TwinIfMatch, rec.Twin.ETagText()); err != nil {
+			return err
+		}
+		if err := checkRequest(c.ID, c.Request); err != nil {
+			return err
+		}
+		before := rec.Identity.ParentScopes
+		rec.Identity.ETag = nextETag(rec.Identity.ETag)
+		if err := r.apply(&rec.Identity, c.Request, r.nextGeneration()); err != nil {
+			return err
+		}
+		if !c.AnyParent {
+			if err := r.checkParent(ctx, before, rec.Identity.ParentScopes); err != nil {
 				return err
 			}
 		}
-		rec.Identity.ETag = nextETag(rec.Identity.ETag)
-		return r.apply(&rec.Identity, req, rec.Identity.GenerationID)
+		if c.Twin.Tags == nil && c.Twin.Desired == nil {
+			return nil
+		}
+		var err error
+		rec.Twin, err = rec.Twin.Patch(c.Twin, r.now())
+		return err
 	})
 	if err != nil {
-		return iothub.Identity{}, err
+		return iothub.Identity{}, iothub.Twin{}, err
 	}
-	return rec.Identity, r.ensureEdgeModules(ctx, rec.Identity)
+	return rec.Identity, rec.Twin, r.ensureEdgeModules(ctx, rec.Identity)
 }
 
 // apply sets everything that a request rules. scopeTicks makes the scope of a
@@ -137,16 +125,17 @@ func (r *Registry) apply(i *iothub.Identity, req iothub.IdentityRequest, scopeTi
 	}
 	i.StatusReason = ""
 	if req.StatusReason != nil {
-		if len(*req.StatusReason) > iothub.MaxStatusReason {
-			return iothub.NewError(iothub.CodeArgumentInvalid, "statusReason is longer than %d bytes.", iothub.MaxStatusReason)
+		if utf8.RuneCountInString(*req.StatusReason) > iothub.MaxStatusReason {
+			return iothub.NewError(iothub.CodeArgumentInvalid, "statusReason is longer than %d characters.", iothub.MaxStatusReason)
 		}
 		i.StatusReason = *req.StatusReason
 	}
+	wasEdge := i.Capabilities.IoTEdge
 	i.Capabilities = iothub.Capabilities{}
 	if req.Capabilities != nil {
 		i.Capabilities = *req.Capabilities
 	}
-	return applyScopes(i, req, scopeTicks)
+	return applyScopes(i, req, wasEdge, scopeTicks)
 }
 
 // Get returns an identity, or DeviceNotFound or ModuleNotFound.
@@ -166,6 +155,9 @@ func (r *Registry) Delete(ctx context.Context, id iothub.ID, ifMatch string) err
 		return iothub.NewError(iothub.CodePreconditionFailed, "Etag missing: deleting needs an If-Match header.")
 	}
 	if err := r.checkModuleHost(ctx, id); err != nil {
+		return err
+	}
+	if err := checkSystemModule(id); err != nil {
 		return err
 	}
 	for {

@@ -6,7 +6,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,9 @@ type Options struct {
 	OwnsHost func(host string) bool
 	// Policies are the shared access policies; nil means DefaultPolicies.
 	Policies []iothub.AccessPolicy
+	// MaxIdentities is the most devices and modules together; 0 means
+	// iothub.MaxIdentities.
+	MaxIdentities int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger takes debug lines; nil discards.
@@ -39,6 +44,13 @@ type Registry struct {
 	// generation is the last generation ID handed out, so that two creates in
 	// one clock tick still differ.
 	generation atomic.Int64
+
+	maxIdentities int
+	// creating counts the identities on their way into the store.
+	creating atomic.Int64
+	// modules are held, by device, while a module is made.
+	modules [64]sync.Mutex
+	seed    maphash.Seed
 }
 
 // New returns a registry over the given records. It fails when a policy has no
@@ -47,7 +59,10 @@ func New(o Options) (*Registry, error) {
 	if o.Records == nil {
 		return nil, errors.New("registry: no records given")
 	}
-	r := &Registry{records: o.Records, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger}
+	r := &Registry{records: o.Records, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
+	if r.maxIdentities == 0 {
+		r.maxIdentities = iothub.MaxIdentities
+	}
 	if r.ownsHost == nil {
 		r.ownsHost = func(string) bool { return true }
 	}
