@@ -65,15 +65,21 @@ func TestDigitalTwinPatch(t *testing.T) {
 		{`[{"op":"remove","path":"/thermostat1/targetTemperature"}]`, `{"thermostat1":{"__t":"c","targetTemperature":null}}`},
 		{`[{"op":"remove","path":"/thermostat1/maxTemp"}]`, `{"thermostat1":{"__t":"c","maxTemp":null}}`},
 		{`[{"op":"remove","path":"/thermostat2"}]`, `{"thermostat2":null}`},
-		{`[{"op":"replace","path":"/thermostat1","value":{"$metadata":{},"other":1}}]`,
-			`{"thermostat1":{"__t":"c","other":1,"targetTemperature":null}}`},
-		{`[{"op":"add","path":"/thermostat3","value":{"$metadata":{},"targetTemperature":1}}]`,
-			`{"thermostat3":{"__t":"c","targetTemperature":1}}`},
+		{
+			`[{"op":"replace","path":"/thermostat1","value":{"$metadata":{},"other":1}}]`,
+			`{"thermostat1":{"__t":"c","other":1,"targetTemperature":null}}`,
+		},
+		{
+			`[{"op":"add","path":"/thermostat3","value":{"$metadata":{},"targetTemperature":1}}]`,
+			`{"thermostat3":{"__t":"c","targetTemperature":1}}`,
+		},
 		{`[{"op":"replace","path":"/fan","value":{"speed":4}}]`, `{"fan":{"speed":4,"mode":null}}`},
 		{`[{"op":"replace","path":"/fan/speed","value":4}]`, `{"fan":{"speed":4,"mode":"a"}}`},
 		{`[{"op":"remove","path":"/fan/mode"}]`, `{"fan":{"speed":3,"mode":null}}`},
-		{`[{"op":"add","path":"/a","value":1},{"op":"replace","path":"/a","value":2},{"op":"add","path":"/thermostat1/b","value":3},{"op":"add","path":"/thermostat1/c","value":4}]`,
-			`{"a":2,"thermostat1":{"__t":"c","b":3,"c":4}}`},
+		{
+			`[{"op":"add","path":"/a","value":1},{"op":"replace","path":"/a","value":2},{"op":"add","path":"/thermostat1/b","value":3},{"op":"add","path":"/thermostat1/c","value":4}]`,
+			`{"a":2,"thermostat1":{"__t":"c","b":3,"c":4}}`,
+		},
 		{`[{"op":"add","path":"/thermostat1/b","value":3},{"op":"remove","path":"/thermostat1"}]`, `{"thermostat1":null}`},
 	} {
 		got, err := plugAndPlay(t).DigitalTwinPatch([]byte(c.patch))
