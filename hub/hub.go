@@ -62,6 +62,8 @@ type Hub struct {
 	unsupportedMu sync.Mutex
 	unsupported   map[string]int
 
+	twinLanguage twinLanguage
+
 	connected counter
 
 	// limits is nil for a hub without a tier.
@@ -136,6 +138,7 @@ func New(o Options) (*Hub, error) {
 		created:     o.Now(),
 
 		consumerGroups: map[string]consumerGroup{},
+		twinLanguage:   newTwinLanguage(),
 	}
 	h.connectionEvents.idle.L = &h.connectionEvents.mu
 	h.deadLetters.idle.L = &h.deadLetters.mu

@@ -12,6 +12,8 @@ type Step struct {
 	Name    string
 	Index   int
 	IsIndex bool
+	// Quoted says that the name was written in brackets.
+	Quoted bool
 }
 
 // Path is a name as written: a root and the steps from there on.
@@ -46,7 +48,7 @@ func (p *Parser) Condition(text string, functions Functions) (*Condition, error)
 	if strings.TrimSpace(text) == "" {
 		return &Condition{constant{true}}, nil
 	}
-	tree, err := p.parse(text)
+	tree, err := parse(p.expression, text)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,10 @@ func (p *Parser) Path(text string) (*Condition, error) {
 type compiler struct {
 	text      string
 	functions Functions
-	err       error
+	// names turns a name as written into the one that the environment knows; nil
+	// leaves names as they are.
+	names func(*Path) (*Path, error)
+	err   error
 }
 
 func (c *compiler) fault(pos lexer.Position, format string, args ...any) node {
@@ -240,26 +245,45 @@ func (c *compiler) call(s *callSyntax) node {
 }
 
 func (c *compiler) path(s *pathSyntax) node {
+	p := c.name(s)
+	if p == nil {
+		return constant{Undefined{}}
+	}
+	return lookup{p}
+}
+
+// name returns the path that a syntax tree writes, or nil after a fault.
+func (c *compiler) name(s *pathSyntax) *Path {
 	p := &Path{Root: s.Root, Steps: make([]Step, len(s.Steps))}
 	for i, step := range s.Steps {
 		switch {
 		case step.Name != "":
 			p.Steps[i].Name = step.Name
 		case step.Quoted != "":
-			p.Steps[i].Name = strings.TrimSuffix(strings.TrimPrefix(step.Quoted, ".[["), "]]")
+			p.Steps[i] = Step{Name: strings.TrimSuffix(strings.TrimPrefix(step.Quoted, ".[["), "]]"), Quoted: true}
 		case step.Text != "":
 			text, err := unquote(step.Text)
 			if err != nil {
-				return c.fault(step.Pos, "%s", err)
+				c.fault(step.Pos, "%s", err)
+				return nil
 			}
-			p.Steps[i].Name = text
+			p.Steps[i] = Step{Name: text, Quoted: true}
 		default:
 			n, err := strconv.ParseInt(step.Index, 10, 32)
 			if err != nil {
-				return c.fault(step.Pos, "%s is not an index", step.Index)
+				c.fault(step.Pos, "%s is not an index", step.Index)
+				return nil
 			}
 			p.Steps[i] = Step{Index: int(n), IsIndex: true}
 		}
 	}
-	return lookup{p}
+	if c.names == nil {
+		return p
+	}
+	known, err := c.names(p)
+	if err != nil {
+		c.fault(s.Pos, "%s", err)
+		return nil
+	}
+	return known
 }

@@ -51,6 +51,35 @@ func RoutingFunctions() Functions {
 	return all
 }
 
+// TwinFunctions returns the functions of queries over twins and jobs: those of
+// routing, and the spellings and array search that Microsoft's own tools use.
+// The documentation of twin queries names IS_DEFINED alone.
+func TwinFunctions() Functions {
+	all := RoutingFunctions()
+	all["STARTSWITH"], all["ENDSWITH"] = all["STARTS_WITH"], all["ENDS_WITH"]
+	all["ARRAY_CONTAINS"] = Function{2, 2, arrayContains}
+	all["ARRAY_LENGTH"] = Function{1, 1, func(v []Value) Value {
+		if list, ok := v[0].([]any); ok {
+			return float64(len(list))
+		}
+		return Undefined{}
+	}}
+	return all
+}
+
+func arrayContains(v []Value) Value {
+	list, ok := v[0].([]any)
+	if _, undefined := v[1].(Undefined); !ok || undefined {
+		return Undefined{}
+	}
+	for _, e := range list {
+		if equal(FromJSON(e), v[1]) == true {
+			return true
+		}
+	}
+	return false
+}
+
 func numeric(f func(float64) float64) Function {
 	return Function{1, 1, func(v []Value) Value {
 		x, ok := v[0].(float64)

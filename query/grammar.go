@@ -129,6 +129,8 @@ type stepSyntax struct {
 // about a millisecond, so keep it.
 type Parser struct {
 	expression *participle.Parser[orSyntax]
+	statement  *participle.Parser[statementSyntax]
+	selection  *participle.Parser[selectionSyntax]
 }
 
 // NewParser returns a parser.
@@ -143,13 +145,17 @@ func NewParser() *Parser {
 		{Name: "Operator", Pattern: `<>|!=|<=|>=|[=<>+*/%-]`},
 		{Name: "Punctuation", Pattern: `[().,\[\]]`},
 	})
-	return &Parser{participle.MustBuild[orSyntax](
+	options := []participle.Option{
 		participle.Lexer(rules), participle.Elide("Space"), participle.CaseInsensitive("Name"), participle.UseLookahead(3),
-	)}
+	}
+	return &Parser{
+		participle.MustBuild[orSyntax](options...), participle.MustBuild[statementSyntax](options...),
+		participle.MustBuild[selectionSyntax](options...),
+	}
 }
 
 // parse returns the syntax tree of a text, or a *SyntaxError.
-func (p *Parser) parse(text string) (*orSyntax, error) {
+func parse[T any](p *participle.Parser[T], text string) (*T, error) {
 	if !utf8.ValidString(text) {
 		return nil, &SyntaxError{1, "the text is not UTF-8"}
 	}
@@ -159,7 +165,7 @@ func (p *Parser) parse(text string) (*orSyntax, error) {
 	if at := tooDeep(text); at >= 0 {
 		return nil, faultAt(text, at, "nested more than %d deep", maxNesting)
 	}
-	tree, err := p.expression.ParseString("", text)
+	tree, err := p.ParseString("", text)
 	if err == nil {
 		return tree, nil
 	}

@@ -1,0 +1,192 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/query"
+	"github.com/hubnerite/hubnerite/registry"
+)
+
+// queryRun is the making of one page.
+type queryRun struct {
+	h    *Hub
+	q    *query.Query
+	text string
+	// size is the most rows to return; last says that no page may follow.
+	size int
+	left int
+	last bool
+	at   continuation
+}
+
+// page ends the page whose last row has the given key.
+func (r *queryRun) page(itemType string, items []json.RawMessage, more bool, key []string) QueryPage {
+	p := QueryPage{ItemType: itemType, Items: items}
+	if p.Items == nil {
+		p.Items = []json.RawMessage{}
+	}
+	if more && !r.last {
+		p.Continuation = encodeContinuation(continuation{Key: key, Given: r.at.Given + len(items)}, r.text)
+	}
+	return p
+}
+
+// twins serves SELECT * and lists of attributes.
+func (r *queryRun) twins(ctx context.Context) (QueryPage, error) {
+	itemType := ItemTypeRaw
+	if r.q.All {
+		itemType = ItemTypeTwin
+	}
+	after := r.at.id()
+	var items []json.RawMessage
+	for len(items) < r.size {
+		// One more than needed tells whether a page follows.
+		ids, err := r.selectIDs(ctx, after, r.size-len(items)+1)
+		if err != nil {
+			return QueryPage{}, err
+		}
+		for _, id := range ids {
+			if len(items) == r.size {
+				return r.page(itemType, items, true, idKey(after)), nil
+			}
+			item, ok, err := r.twin(ctx, id)
+			if err != nil {
+				return QueryPage{}, err
+			}
+			if ok {
+				items = append(items, item)
+			}
+			after = id
+		}
+		if len(ids) == 0 {
+			break
+		}
+	}
+	return r.page(itemType, items, false, nil), nil
+}
+
+func (r *queryRun) selectIDs(ctx context.Context, after iothub.ID, limit int) ([]iothub.ID, error) {
+	var ids []iothub.ID
+	err := r.h.o.Registry.Select(ctx, registry.Selection{
+		Modules: r.q.Collection == query.Modules, Where: r.q.Where, After: after, Live: live{r.h},
+	}, func(row registry.Row) bool {
+		ids = append(ids, row.ID())
+		return len(ids) < limit
+	})
+	return ids, err
+}
+
+// twin returns the row of one identity; ok is false when a write since its
+// selection made it another one.
+func (r *queryRun) twin(ctx context.Context, id iothub.ID) (item json.RawMessage, ok bool, err error) {
+	identity, twin, err := r.h.o.Registry.Twin(ctx, id)
+	if err != nil {
+		if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	doc := &query.TwinDocument{Identity: &identity, Twin: &twin, Live: live{r.h}}
+	if r.q.Where != nil && !r.q.Where.Matches(doc) {
+		return nil, false, nil
+	}
+	if r.q.All {
+		t, err := r.h.withTwin(ctx, identity, twin)
+		if err != nil {
+			return nil, false, err
+		}
+		item, err = iothub.MarshalTwin(t.Identity, t.Twin, t.Connection)
+		return item, err == nil, err
+	}
+	row := make(map[string]any, len(r.q.Columns))
+	for _, c := range r.q.Columns {
+		if v := doc.Lookup(c.Path); defined(v) {
+			row[c.Name] = v
+		}
+	}
+	item, err = json.Marshal(row)
+	return item, err == nil, err
+}
+
+func defined(v query.Value) bool {
+	_, undefined := v.(query.Undefined)
+	return !undefined
+}
+
+// groups serves aggregates and GROUP BY.
+func (r *queryRun) groups(ctx context.Context) (QueryPage, error) {
+	g := query.NewGrouping(r.q)
+	err := r.h.o.Registry.Select(ctx, registry.Selection{
+		Modules: r.q.Collection == query.Modules, Where: r.q.Where, Names: g.Names(), Live: live{r.h},
+	}, func(row registry.Row) bool {
+		g.Add(row)
+		return ctx.Err() == nil
+	})
+	if err != nil {
+		return QueryPage{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return QueryPage{}, err
+	}
+	var items []json.RawMessage
+	var last []string
+	for _, row := range g.Rows() {
+		if len(r.at.Key) > 0 && cmp.Compare(row.Key, r.at.Key[0]) <= 0 {
+			continue
+		}
+		if len(items) == r.size {
+			return r.page(ItemTypeRaw, items, true, last), nil
+		}
+		item, err := json.Marshal(row.Values)
+		if err != nil {
+			return QueryPage{}, err
+		}
+		items, last = append(items, item), []string{row.Key}
+	}
+	return r.page(ItemTypeRaw, items, false, nil), nil
+}
+
+// jobs serves SELECT * FROM devices.jobs.
+func (r *queryRun) jobs(ctx context.Context) (QueryPage, error) {
+	var items []json.RawMessage
+	var last []string
+	more := false
+	var failed error
+	err := r.h.jobRows(ctx, func(row map[string]any) bool {
+		key := jobKey(row)
+		if len(r.at.Key) > 0 && slices.Compare(key, r.at.Key) <= 0 {
+			return true
+		}
+		if r.q.Where != nil && !r.q.Where.Matches(query.Object(row)) {
+			return true
+		}
+		if len(items) == r.size {
+			more = true
+			return false
+		}
+		item, err := json.Marshal(row)
+		if err != nil {
+			failed = err
+			return false
+		}
+		items, last = append(items, item), key
+		return true
+	})
+	if err = cmp.Or(err, failed); err != nil {
+		return QueryPage{}, err
+	}
+	return r.page(ItemTypeDeviceJob, items, more, last), nil
+}
+
+func jobKey(row map[string]any) []string {
+	var key []string
+	for _, name := range []string{"jobId", "deviceId", "moduleId"} {
+		text, _ := row[name].(string)
+		key = append(key, text)
+	}
+	return key
+}
