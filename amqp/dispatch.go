@@ -80,7 +80,7 @@ func (s *Sender) turnLocked() {
 		w := s.waiting[0]
 		s.waiting[0] = nil
 		s.waiting = s.waiting[1:]
-		s.sendLocked(w.m)
+		s.sendLocked(&w.m)
 		w.done <- nil
 	}
 	if s.current.active || len(s.waiting) > 0 && s.credit > 0 {

@@ -147,6 +147,7 @@ type Sent struct {
 
 	sender *Sender
 	id     uint32
+	tag    [engineTag]byte // room for Tag
 
 	// Below is guarded by conn.mu.
 	outcome     wire.DeliveryState // what the client said

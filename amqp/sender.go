@@ -21,6 +21,7 @@ type Sender struct {
 	draining      bool
 	available     uint32
 	lastTag       uint32
+	tag           [engineTag]byte // of the current message, if it is settled and has none of its own
 
 	current outgoing // the message being cut into frames
 	waiting []*waitingSend
@@ -29,6 +30,9 @@ type Sender struct {
 
 	firstSent, lastSent *Sent
 }
+
+// engineTag is the length of the tags that the engine makes.
+const engineTag = 4
 
 // outgoing is a message of which frames are still to be written.
 type outgoing struct {
@@ -79,16 +83,19 @@ func (s *Sender) startLocked(a *Acceptance, mode wire.SenderSettleMode) {
 // TrySend sends m, or returns [ErrWouldBlock] if that is not possible at once; then [Source.Ready] is called when it is
 // worth trying again. Other errors: [ErrLinkClosed], [ErrDeliveryTag].
 func (s *Sender) TrySend(m Message) error {
-	if len(m.Tag) > maxDeliveryTag {
-		return ErrDeliveryTag
-	}
 	c := s.session.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.closedLocked() {
+	return s.trySendLocked(&m)
+}
+
+func (s *Sender) trySendLocked(m *Message) error {
+	switch {
+	case len(m.Tag) > maxDeliveryTag:
+		return ErrDeliveryTag
+	case s.closedLocked():
 		return ErrLinkClosed
-	}
-	if len(s.waiting) > 0 || !s.roomLocked() {
+	case len(s.waiting) > 0 || !s.roomLocked():
 		s.armed = true
 		s.enqueueLocked()
 		return ErrWouldBlock
@@ -114,7 +121,7 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 		return ErrLinkClosed
 	}
 	if len(s.waiting) == 0 && s.roomLocked() {
-		s.sendLocked(m)
+		s.sendLocked(&m)
 		c.mu.Unlock()
 		return nil
 	}
@@ -134,6 +141,20 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 		return ctx.Err()
 	}
 	return <-w.done // taken or failed just now
+}
+
+// TrySendBatch sends messages in order until one cannot be sent at once, and returns how many it took; if that is not
+// all, the error is the one that TrySend would return for the next. It costs less than as many calls of TrySend.
+func (s *Sender) TrySendBatch(messages []Message) (taken int, err error) {
+	c := s.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range messages {
+		if err := s.trySendLocked(&messages[i]); err != nil {
+			return i, err
+		}
+	}
+	return len(messages), nil
 }
 
 // Credit is how many messages the client is ready to take now.
@@ -179,13 +200,8 @@ func (s *Sender) roomLocked() bool {
 }
 
 // sendLocked begins a message and writes as much of it as there is room for.
-func (s *Sender) sendLocked(m Message) {
+func (s *Sender) sendLocked(m *Message) {
 	ss := s.session
-	tag := m.Tag
-	if tag == nil {
-		tag = binary.BigEndian.AppendUint32(make([]byte, 0, 4), s.lastTag)
-		s.lastTag++
-	}
 	settled := m.Settled
 	if s.mode != wire.SenderMixed {
 		settled = s.mode == wire.SenderSettled
@@ -194,8 +210,18 @@ func (s *Sender) sendLocked(m Message) {
 	ss.nextDeliveryID++
 	s.deliveryCount++
 	s.credit--
+	tag, room := m.Tag, s.tag[:0]
+	var d *Sent
 	if !settled {
-		d := &Sent{Tag: tag, Value: m.Value, sender: s, id: id}
+		d = &Sent{Value: m.Value, sender: s, id: id}
+		room = d.tag[:0]
+	}
+	if tag == nil {
+		tag = binary.BigEndian.AppendUint32(room, s.lastTag)
+		s.lastTag++
+	}
+	if d != nil {
+		d.Tag = tag
 		d.rememberLocked()
 	}
 	o := &s.current

@@ -40,6 +40,8 @@ func BenchmarkReadEvents(b *testing.B) {
 				}
 				b.StopTimer()
 				for _, p := range peers {
+					p.send(&wire.Detach{Handle: 0, Closed: true}, nil)
+					p.want(wire.CodeDetach) // a partition takes five readers
 					_ = p.nc.Close()
 				}
 				b.StartTimer()

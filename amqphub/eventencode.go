@@ -26,7 +26,7 @@ func appendEvent(b []byte, t *iothub.Telemetry) ([]byte, error) {
 		}
 	}
 	b = wire.AppendLong(wire.AppendSymbol(b, "x-opt-sequence-number"), t.SequenceNumber)
-	b = wire.AppendString(wire.AppendSymbol(b, "x-opt-offset"), strconv.FormatInt(t.Offset, 10))
+	b = appendOffset(wire.AppendSymbol(b, "x-opt-offset"), t.Offset)
 	b = wire.AppendTimestamp(wire.AppendSymbol(b, "x-opt-enqueued-time"), t.EnqueuedTime)
 	b = wire.AppendTimestamp(wire.AppendSymbol(b, "iothub-enqueuedtime"), t.EnqueuedTime)
 	count += 8
@@ -52,6 +52,12 @@ func appendEvent(b []byte, t *iothub.Telemetry) ([]byte, error) {
 	}
 	b = appendEventApplicationProperties(b, t)
 	return wire.AppendDataSection(b, t.Body), nil
+}
+
+// appendOffset adds an offset, which is a string.
+func appendOffset(b []byte, offset int64) []byte {
+	var digits [20]byte
+	return wire.AppendString(b, string(strconv.AppendInt(digits[:0], offset, 10)))
 }
 
 func appendEventProperties(b []byte, s *iothub.SystemProperties) ([]byte, error) {
@@ -117,7 +123,7 @@ func authMethodText(m iothub.AuthMethod) string {
 func appendMetrics(b []byte, info hub.PartitionInfo, now time.Time) []byte {
 	b, m := wire.BeginMapSection(b, wire.CodeDeliveryAnnotations)
 	b = wire.AppendLong(wire.AppendSymbol(b, "last_enqueued_sequence_number"), info.Next-1)
-	b = wire.AppendString(wire.AppendSymbol(b, "last_enqueued_offset"), strconv.FormatInt(info.LastOffset, 10))
+	b = appendOffset(wire.AppendSymbol(b, "last_enqueued_offset"), info.LastOffset)
 	b = wire.AppendTimestamp(wire.AppendSymbol(b, "last_enqueued_time_utc"), epochIfZero(info.LastEnqueuedTime))
 	b = wire.AppendTimestamp(wire.AppendSymbol(b, "runtime_info_retrieval_time_utc"), now)
 	return m.End(b, 8)

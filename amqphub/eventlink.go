@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	// readPage is how many events a reader takes from the log at a time.
-	readPage = 128
-	// encodeChunk is the room for encoded events that is made at a time, in bytes.
-	encodeChunk = 64 << 10
+	// eventBatch is how many events a reader gives to its link at a time.
+	eventBatch = 64
 	// maxUnsettledEvents bounds what a client may leave unsettled on a link.
 	maxUnsettledEvents = 10000
 	// eventMessageSize is what the endpoint announces. Source: Event Hubs quotas.
@@ -50,9 +48,7 @@ func (p *peer) attachEvents(a *amqp.Attach, address eventAddress) (*amqp.Accepta
 		return nil, trackedError(wire.ErrNotFound, "NoSystemTracker", p.server.now(),
 			"The messaging entity '%.128s' could not be found. This hub's is %q.", address.entity, p.hub.EventHubName())
 	case address.management:
-		if err := p.authorizeEvents(iothub.ServiceConnect, managementPath); err != nil {
-			return nil, err
-		}
+		// Whoever asks may do so before any token: each request is judged, and may bring its own.
 		return p.management.Attach(a)
 	case address.reader:
 		if err := p.authorizeEvents(iothub.ServiceConnect, address.rest); err != nil {
@@ -78,22 +74,27 @@ func (p *peer) authorizeEvents(rights iothub.AccessRights, rest string) error {
 func (p *peer) authorizeEventsLocked(rights iothub.AccessRights, rest string) error {
 	err := error(iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "Unauthorized: put a token to $cbs first."))
 	for _, g := range p.grants {
-		resource := strings.ToLower(g.Resource)
-		entity, _, _ := strings.Cut(resource, "/")
-		prefix := "messages/events"
-		if resource != prefix && !strings.HasPrefix(resource, prefix+"/") {
-			if resource != "" && !p.isEntity(entity) {
-				prefix = p.hub.EventHubName()
-			} else {
-				prefix = entity
-			}
-		}
-		g.Resource = resource
-		if err = p.hub.Authorize(g, rights, strings.ToLower(prefix+"/"+rest)); err == nil {
+		if err = p.authorizeEventsBy(g, rights, rest); err == nil {
 			return nil
 		}
 	}
 	return err
+}
+
+// authorizeEventsBy is authorizeEvents with one grant.
+func (p *peer) authorizeEventsBy(g iothub.Grant, rights iothub.AccessRights, rest string) error {
+	resource := strings.ToLower(g.Resource)
+	entity, _, _ := strings.Cut(resource, "/")
+	prefix := "messages/events"
+	if resource != prefix && !strings.HasPrefix(resource, prefix+"/") {
+		if resource != "" && !p.isEntity(entity) {
+			prefix = p.hub.EventHubName()
+		} else {
+			prefix = entity
+		}
+	}
+	g.Resource = resource
+	return p.hub.Authorize(g, rights, strings.ToLower(prefix+"/"+rest))
 }
 
 // attachReader opens a link that reads a partition.
@@ -159,8 +160,8 @@ func (p *peer) firstEvent(r *eventReader, source *wire.Source) (int64, error) {
 	return p.hub.FindEvent(p.hubContext(), r.place.partition, at)
 }
 
-// eventReader reads a partition for one link. Its goroutine holds no more than
-// one page of events, and none while the client grants no credit.
+// eventReader reads a partition for one link. It holds no more than one page of
+// events, which it shares with readers nearby, and none before the client grants credit.
 type eventReader struct {
 	peer   *peer
 	sender *amqp.Sender
@@ -182,8 +183,11 @@ type eventReader struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	forget func()
-	// buffer has room for encoded events.
-	buffer []byte
+	// batch has room for what is sent at a time, pieces for the parts of each
+	// message and numbers for its sequence number; the goroutine's own.
+	batch   [eventBatch]amqp.Message
+	pieces  [eventBatch][2][]byte
+	numbers [eventBatch]int64
 }
 
 // label is the reader's name in texts; 'nil' is the service's word for none.
@@ -231,56 +235,94 @@ func (r *eventReader) run() {
 
 // pump sends events and returns why it cannot any more.
 func (r *eventReader) pump() error {
+	pages, done := r.peer.server.pagesOf(r.place.hub)
+	defer done()
 	for {
 		if err := r.waitForCredit(); err != nil {
 			return err
 		}
-		h, partition := r.place.hub, r.place.partition
-		events, err := h.ReadEvents(r.ctx, partition, r.next, readPage)
+		page, next, err := pages.get(r.ctx, r.place.partition, r.next)
+		switch {
+		case err != nil:
+		case page != nil:
+			err = r.sendPage(page)
+		case next > r.next:
+			r.next = next
+		default:
+			err = r.place.hub.WaitEvent(r.ctx, r.place.partition, r.next)
+		}
 		if err != nil {
 			return err
-		}
-		if len(events) == 0 {
-			if err := h.WaitEvent(r.ctx, partition, r.next); err != nil {
-				return err
-			}
-			continue
-		}
-		for i := range events {
-			if err := r.waitForRoom(); err != nil {
-				return err
-			}
-			if err := r.send(&events[i]); err != nil {
-				return err
-			}
-			r.next = events[i].SequenceNumber + 1
 		}
 	}
 }
 
-// send encodes an event and waits until the link took it.
-func (r *eventReader) send(t *iothub.Telemetry) error {
-	if cap(r.buffer)-len(r.buffer) < 1024+len(t.Body) {
-		r.buffer = make([]byte, 0, max(encodeChunk, 1024+len(t.Body)))
+// sendPage sends what a page has for the reader.
+func (r *eventReader) sendPage(page *eventPage) error {
+	for r.next = max(r.next, page.first); r.next < page.next; {
+		if err := r.waitForRoom(); err != nil {
+			return err
+		}
+		taken, err := r.sendBatch(page)
+		if errors.Is(err, amqp.ErrWouldBlock) {
+			if taken > 0 {
+				continue
+			}
+			select {
+			case <-r.credit:
+			case <-r.ctx.Done():
+				return r.ctx.Err()
+			}
+		} else if err != nil {
+			return err
+		}
 	}
-	start := len(r.buffer)
-	b := r.buffer
+	return nil
+}
+
+// sendBatch gives the link the next events of a page and returns how many it took.
+func (r *eventReader) sendBatch(page *eventPage) (taken int, err error) {
+	room := int64(eventBatch)
+	if !r.settled {
+		room = min(room, maxUnsettledEvents-r.unsettled.Load())
+	}
+	var metrics []byte
 	if r.metrics {
 		info, err := r.place.hub.PartitionInfo(r.place.partition)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		b = appendMetrics(b, info, r.peer.server.now())
+		metrics = appendMetrics(nil, info, r.peer.server.now())
 	}
-	b, err := appendEvent(b, t)
-	if err != nil {
-		return err
+	n, next := 0, r.next
+	for ; next < page.next && int64(n) < room; next++ {
+		event := page.event(next)
+		if len(event) == 0 {
+			continue
+		}
+		pieces := r.pieces[n][:0]
+		if r.metrics {
+			pieces = append(pieces, metrics)
+		}
+		pieces = append(pieces, event)
+		r.batch[n] = amqp.Message{Payload: pieces, Settled: r.settled}
+		r.numbers[n] = next
+		n++
 	}
-	r.buffer = b
 	if !r.settled {
-		r.unsettled.Add(1)
+		r.unsettled.Add(int64(n))
 	}
-	return r.sender.Send(r.ctx, amqp.Message{Payload: [][]byte{b[start:len(b):len(b)]}, Settled: r.settled})
+	taken, err = r.sender.TrySendBatch(r.batch[:n])
+	if !r.settled {
+		r.unsettled.Add(int64(taken - n))
+	}
+	if taken < n {
+		next = r.numbers[taken]
+	}
+	r.next = next
+	clear(r.pieces[:n])
+	clear(r.batch[:n])
+	return taken, err
 }
 
 // waitForCredit waits until the client wants an event, so that nothing is read

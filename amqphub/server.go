@@ -34,7 +34,9 @@ type Server struct {
 	// work counts the goroutines of links.
 	work sync.WaitGroup
 	// readers are the readers of the Event Hubs-compatible endpoint.
-	readers      eventReaders
+	readers eventReaders
+	// pages are the events last read, of each hub that has readers.
+	pages        map[*hub.Hub]*eventPages
 	eventHubPort int
 
 	mu    sync.Mutex
@@ -47,7 +49,10 @@ const maxConnections = 20000
 
 // New returns a server; give it listeners with Serve.
 func New(o Options) *Server {
-	s := &Server{hubs: o.Hubs, now: o.Now, log: o.Logger, peers: map[*peer]struct{}{}, eventHubPort: o.EventHubPort}
+	s := &Server{
+		hubs: o.Hubs, now: o.Now, log: o.Logger, eventHubPort: o.EventHubPort,
+		peers: map[*peer]struct{}{}, pages: map[*hub.Hub]*eventPages{},
+	}
 	s.readers.places = map[readerPlace][]*eventReader{}
 	if s.now == nil {
 		s.now = time.Now

@@ -56,18 +56,32 @@ func (h *Hub) FindEvent(ctx context.Context, p int, at Position) (int64, error) 
 // sequence number from on, or none when there are none yet. Telemetry and what
 // the hub itself tells stand in one order. Bodies must not be changed.
 func (h *Hub) ReadEvents(ctx context.Context, p int, from int64, limit int) ([]iothub.Telemetry, error) {
+	var events []iothub.Telemetry
+	_, err := h.EachEvent(ctx, p, from, limit, func(t *iothub.Telemetry) bool {
+		events = append(events, *t)
+		return true
+	})
+	return events, err
+}
+
+// EachEvent calls visit with up to limit kept events of a partition in order,
+// from sequence number from on, until visit returns false. It returns the
+// sequence number to go on from, which is from when there are none yet. The
+// event that visit gets is overwritten by the next; its body must not be changed.
+func (h *Hub) EachEvent(ctx context.Context, p int, from int64, limit int, visit func(*iothub.Telemetry) bool) (next int64, err error) {
 	if err := h.checkPartition(p); err != nil {
-		return nil, err
+		return from, err
 	}
-	for {
+	var t iothub.Telemetry
+	for visited := false; !visited; {
 		records, err := h.o.Log.Read(ctx, p, from, limit)
 		if err != nil || len(records) == 0 {
-			return nil, err
+			return from, err
 		}
-		events := make([]iothub.Telemetry, 0, len(records))
 		for i := range records {
 			r := &records[i]
-			t, err := iothub.DecodeTelemetry(r.Payload)
+			from = r.SequenceNumber + 1
+			t, err = iothub.DecodeTelemetry(r.Payload)
 			if err != nil {
 				h.o.Logger.Error("a stored message cannot be read; it is passed over",
 					"partition", r.Partition, "number", r.SequenceNumber, "err", err)
@@ -75,13 +89,13 @@ func (h *Hub) ReadEvents(ctx context.Context, p int, from int64, limit int) ([]i
 			}
 			t.EnqueuedTime, t.Partition = r.EnqueuedTime, r.Partition
 			t.SequenceNumber, t.Offset = r.SequenceNumber, r.Offset
-			events = append(events, t)
+			visited = true
+			if !visit(&t) {
+				return from, nil
+			}
 		}
-		if len(events) > 0 {
-			return events, nil
-		}
-		from = records[len(records)-1].SequenceNumber + 1
 	}
+	return from, nil
 }
 
 // WaitEvent returns once the partition has an event with a sequence number of

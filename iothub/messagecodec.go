@@ -53,6 +53,10 @@ func appendProperties(dst []byte, p Properties) []byte {
 type messageReader struct {
 	data []byte
 	bad  bool
+	// texts is a copy of the bytes before some end of data, which the texts there
+	// are cut from: one copy for all of them. end is what is left of data there.
+	texts string
+	end   int
 }
 
 func (r *messageReader) uvarint() uint64 {
@@ -81,9 +85,42 @@ func (r *messageReader) text() string {
 		r.bad, r.data = true, nil
 		return ""
 	}
-	s := string(r.data[:n])
+	var s string
+	// texts ends where r.end bytes are left, so this many of its own bytes are ahead.
+	if ahead := len(r.data) - r.end; n <= uint64(max(ahead, 0)) && ahead <= len(r.texts) {
+		s = r.texts[len(r.texts)-ahead:][:n]
+	} else {
+		s = string(r.data[:n])
+	}
 	r.data = r.data[n:]
 	return s
+}
+
+// skip passes over n texts.
+func (r *messageReader) skip(n uint64) {
+	for ; n > 0 && !r.bad; n-- {
+		length := r.uvarint()
+		if length > uint64(len(r.data)) {
+			r.bad, r.data = true, nil
+			return
+		}
+		r.data = r.data[length:]
+	}
+}
+
+// copyTexts copies everything up to the body, which follows so many texts, the
+// system properties and the properties. What follows is read as before.
+func (r *messageReader) copyTexts(texts uint64) {
+	ahead := messageReader{data: r.data}
+	ahead.skip(texts)
+	ahead.skip(uint64(bits.OnesCount64(ahead.uvarint())))
+	if n := ahead.uvarint(); n <= uint64(len(ahead.data))/2 {
+		ahead.skip(2 * n)
+	}
+	if !ahead.bad {
+		r.end = len(ahead.data)
+		r.texts = string(r.data[:len(r.data)-r.end])
+	}
 }
 
 func (r *messageReader) system(s *SystemProperties) {

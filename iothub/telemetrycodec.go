@@ -56,6 +56,11 @@ func DecodeTelemetry(data []byte) (Telemetry, error) {
 		return Telemetry{}, ErrMessageEncoding
 	}
 	r := messageReader{data: data[1:]}
+	texts := uint64(7)
+	if data[0] == telemetrySourceVersion {
+		texts++
+	}
+	r.copyTexts(texts)
 	var t Telemetry
 	t.ID.DeviceID, t.ID.ModuleID = r.text(), r.text()
 	t.GenerationID, t.ModelID = r.text(), r.text()
