@@ -116,7 +116,7 @@ func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
-		hostileScenarios(), webSocketScenarios(),
+		hostileScenarios(), webSocketScenarios(), queueScenarios(),
 	} {
 		all = append(all, group...)
 	}
