@@ -32,7 +32,7 @@ const scenarioTimeout = 4 * time.Minute
 // scenario is one subtest of TestConformance: an emulator and the programs that use it.
 type scenario struct {
 	name string
-	// needs names the runtimes it uses: python, proton, node. A missing one means the scenario is not run.
+	// needs names the runtimes it uses: python, proton, node, java. A missing one means the scenario is not run.
 	needs []string
 	run   func(t *testing.T, s *site)
 }
@@ -42,6 +42,7 @@ type site struct {
 	binary string
 	python string
 	node   string
+	java   string
 	// namespaced says that this process has a network, a hosts file and user id 0 of its own.
 	namespaced bool
 }
@@ -116,7 +117,7 @@ func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
-		hostileScenarios(), webSocketScenarios(), queueScenarios(),
+		hostileScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), httpScenarios(),
 	} {
 		all = append(all, group...)
 	}
@@ -125,7 +126,10 @@ func scenarios() []scenario {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{binary: os.Getenv("HUBNERITE_BIN"), python: os.Getenv("HUBNERITE_PYTHON"), node: os.Getenv("HUBNERITE_NODE")}
+	s := &site{
+		binary: os.Getenv("HUBNERITE_BIN"), python: os.Getenv("HUBNERITE_PYTHON"), node: os.Getenv("HUBNERITE_NODE"),
+		java: os.Getenv("HUBNERITE_JAVA"),
+	}
 	if s.binary == "" {
 		binary, err := filepath.Abs(filepath.Join("..", "bin", "hubnerite"))
 		if err != nil {
@@ -156,6 +160,10 @@ func (s *site) require(t *testing.T, needs []string) {
 		case "node":
 			if s.node == "" {
 				missing = "Node.js"
+			}
+		case "java":
+			if s.java == "" {
+				missing = "Java"
 			}
 		case "namespace":
 			if !s.namespaced && !namespacesWork(t) {
