@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/registry"
 	"github.com/hubnerite/hubnerite/store"
 )
 
@@ -19,20 +20,24 @@ type Identity struct {
 
 // CreateIdentity adds a device or module; see registry.Create.
 func (h *Hub) CreateIdentity(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) (Identity, error) {
+	return h.create(ctx, registry.Creation{ID: id, Request: req})
+}
+
+func (h *Hub) create(ctx context.Context, c registry.Creation) (Identity, error) {
 	if !h.wants(opCreate) {
-		identity, err := h.o.Registry.Create(ctx, id, req)
+		identity, err := h.o.Registry.CreateWithTwin(ctx, c)
 		return Identity{Identity: identity}, err
 	}
-	p := h.acquire(id)
+	p := h.acquire(c.ID)
 	defer h.release(p)
 	// The event comes before those of the twin's first changes.
 	p.twin.Lock()
-	identity, err := h.o.Registry.Create(ctx, id, req)
+	identity, err := h.o.Registry.CreateWithTwin(ctx, c)
 	if err != nil {
 		p.twin.Unlock()
 		return Identity{}, err
 	}
-	stored := h.tell(opCreate, id, func() ([]byte, error) { return h.eventTwin(ctx, id) })
+	stored := h.tell(opCreate, c.ID, func() ([]byte, error) { return h.eventTwin(ctx, c.ID) })
 	p.twin.Unlock()
 	stored()
 	return Identity{Identity: identity}, nil
@@ -50,34 +55,61 @@ func (h *Hub) eventTwin(ctx context.Context, id iothub.ID) ([]byte, error) {
 // ReplaceIdentity writes all of an identity; disabling or changing its credential disconnects
 // it and, for a device, its modules. See registry.Replace.
 func (h *Hub) ReplaceIdentity(ctx context.Context, id iothub.ID, req iothub.IdentityRequest, ifMatch string) (Identity, error) {
-	p := h.acquire(id)
-	defer h.release(p)
-	before, after, err := h.replaceIdentity(ctx, p, req, ifMatch)
+	// What the address of a module needs, an entry of a bulk operation does not.
+	if id.IsModule() {
+		if _, err := h.o.Registry.Get(ctx, id); err != nil {
+			return Identity{}, err
+		}
+	}
+	after, err := h.replace(ctx, registry.Replacement{ID: id, Request: req, IfMatch: ifMatch})
 	if err != nil {
 		return Identity{}, err
-	}
-	var reason *iothub.Error
-	switch {
-	case after.Status == iothub.StatusDisabled:
-		reason = iothub.NewError(iothub.CodeDeviceDisabled, "The device %q was disabled.", id)
-	case !reflect.DeepEqual(before.Authentication, after.Authentication):
-		reason = iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "The credential of %q was changed.", id)
-	}
-	if reason != nil {
-		h.disconnectAll(id, reason)
 	}
 	return h.withState(ctx, after)
 }
 
-func (h *Hub) replaceIdentity(ctx context.Context, p *peer, req iothub.IdentityRequest, ifMatch string) (before, after iothub.Identity, err error) {
+// replace writes an identity and perhaps its twin, and tells those whom it concerns.
+func (h *Hub) replace(ctx context.Context, c registry.Replacement) (iothub.Identity, error) {
+	p := h.acquire(c.ID)
+	defer h.release(p)
+	before, after, stored, err := h.replaceRecord(ctx, p, c)
+	if err != nil {
+		return iothub.Identity{}, err
+	}
+	stored()
+	var reason *iothub.Error
+	switch {
+	case after.Status == iothub.StatusDisabled:
+		reason = iothub.NewError(iothub.CodeDeviceDisabled, "The device %q was disabled.", c.ID)
+	case !reflect.DeepEqual(before.Authentication, after.Authentication):
+		reason = iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "The credential of %q was changed.", c.ID)
+	}
+	if reason != nil {
+		h.disconnectAll(c.ID, reason)
+	}
+	return after, nil
+}
+
+func (h *Hub) replaceRecord(ctx context.Context, p *peer, c registry.Replacement) (before, after iothub.Identity, stored func(), err error) {
 	// Two writes at once must both see what the other changed.
 	p.io.Lock()
 	defer p.io.Unlock()
-	if before, err = h.o.Registry.Get(ctx, p.id); err != nil {
-		return before, after, err
+	if before, err = h.registered(ctx, c.ID); err != nil {
+		return before, after, nil, err
 	}
-	after, err = h.o.Registry.Replace(ctx, p.id, req, ifMatch)
-	return before, after, err
+	if c.Twin.Tags == nil && c.Twin.Desired == nil {
+		after, _, err = h.o.Registry.ReplaceWithTwin(ctx, c)
+		return before, after, func() {}, err
+	}
+	p.twin.Lock()
+	defer p.twin.Unlock()
+	after, twin, err := h.o.Registry.ReplaceWithTwin(ctx, c)
+	if err != nil {
+		return before, after, nil, err
+	}
+	return before, after, h.twinChanged(p, opUpdateTwin, twin, c.Twin.Desired, func(twin iothub.Twin) ([]byte, error) {
+		return iothub.MarshalTwinUpdate(twin, c.Twin.Tags, c.Twin.Desired, nil)
+	}), nil
 }
 
 // disconnectAll ends the connection of id and, for a device, those of its modules.

@@ -65,13 +65,19 @@ func (h *Hub) changeTwin(ctx context.Context, id iothub.ID, op operation,
 		peer.twin.Unlock()
 		return Twin{}, err
 	}
-	if desired != nil {
-		h.notifyDesired(peer, desired, twin.Desired.Version)
-	}
-	stored := h.tell(op, id, func() ([]byte, error) { return body(twin) })
+	stored := h.twinChanged(peer, op, twin, desired, body)
 	peer.twin.Unlock()
 	stored()
 	return h.withTwin(ctx, identity, twin)
+}
+
+// twinChanged notifies the device of a write that the caller made under the twin's
+// lock, and tells of it. stored is that of tell.
+func (h *Hub) twinChanged(p *peer, op operation, twin iothub.Twin, desired map[string]any, body func(iothub.Twin) ([]byte, error)) (stored func()) {
+	if desired != nil {
+		h.notifyDesired(p, desired, twin.Desired.Version)
+	}
+	return h.tell(op, p.id, func() ([]byte, error) { return body(twin) })
 }
 
 // notifyDesired hands a change to the connection that wants it. A device that

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,6 +34,7 @@ type call struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	hub *hub.Hub
+	log *slog.Logger
 	// id is the identity in the path; zero when the path names none.
 	id iothub.ID
 	// grant is what a device's credential allows; zero for the service's operations.
@@ -73,7 +75,7 @@ func (s *Server) admit(op operation, w http.ResponseWriter, r *http.Request) (*c
 	if err != nil {
 		return nil, err
 	}
-	c := &call{w: w, r: r, hub: h}
+	c := &call{w: w, r: r, hub: h, log: s.o.Logger}
 	if op.device {
 		return c, c.admitDevice()
 	}

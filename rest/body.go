@@ -24,8 +24,11 @@ const (
 
 // readBody returns the whole body: UTF-8, not empty, not nested too deeply.
 // Whether it is JSON is for the decoder to say.
-func (c *call) readBody() ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(underlying(c.w), c.r.Body, MaxBody))
+func (c *call) readBody() ([]byte, error) { return c.readBodyUpTo(MaxBody) }
+
+// readBodyUpTo is readBody with another limit, in bytes.
+func (c *call) readBodyUpTo(limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(underlying(c.w), c.r.Body, limit))
 	switch {
 	case err != nil:
 		return nil, bodyError(err)

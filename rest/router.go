@@ -89,7 +89,7 @@ func New(o Options) *Server {
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	for _, operations := range [][]operation{
-		deviceOperations(), moduleOperations(), twinOperations(), methodOperations(),
+		deviceOperations(), moduleOperations(), bulkOperations(), twinOperations(), methodOperations(),
 		c2dOperations(), feedbackOperations(), statisticsOperations(),
 		telemetryOperations(), deviceC2DOperations(), digitalTwinOperations(),
 	} {

@@ -19,7 +19,6 @@ type unsupported struct {
 // streams).
 func unsupportedOperations() []unsupported {
 	return []unsupported{
-		{http.MethodPost, "/devices", "bulk registry update"},
 		{http.MethodPost, "/devices/query", "query"},
 		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
 		{http.MethodPost, "/devices/{deviceID}/files", "file upload"},
