@@ -89,6 +89,10 @@ type Config struct {
 	// policy name. The other policies keep their fixed, published keys. A policy
 	// with a key of its own has no published secondary key either.
 	PolicyKeys map[string]string
+	// Tier (F1, S1, S2 or S3) and Units (0 means 1) give the hub that tier's limits of
+	// rate and its daily quota; "" means none.
+	Tier  string
+	Units int
 	// StrictAPIVersion refuses api-versions that Azure is not known to have.
 	StrictAPIVersion bool
 
@@ -149,6 +153,11 @@ func (c Config) Validate() error {
 		if err := iothub.ValidateDeviceID(name); err != nil {
 			complain("device %q: %w", name, err)
 		}
+	}
+	if tier, err := iothub.ParseTier(c.Tier); err != nil {
+		complain("tier: %w", err)
+	} else if tier != iothub.TierNone && (c.Units < 0 || c.Units > tier.MaxUnits()) {
+		complain("a hub of tier %s has 1 to %d units, not %d", tier, tier.MaxUnits(), c.Units)
 	}
 	errs = append(errs, c.validatePorts()...)
 	if c.Partitions != 0 && (c.Partitions < journal.MinPartitions || c.Partitions > journal.MaxPartitions) {

@@ -96,7 +96,12 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tier, err := iothub.ParseTier(e.cfg.Tier)
+	if err != nil {
+		return err
+	}
 	e.hub, err = hub.New(hub.Options{
+		Tier: tier, Units: e.cfg.Units,
 		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),
 		Now:           e.cfg.Now, Logger: e.cfg.Logger,

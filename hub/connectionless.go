@@ -24,7 +24,11 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 	if err != nil {
 		return err
 	}
-	if err := checkBatch(messages); err != nil {
+	size, err := checkBatch(messages)
+	if err != nil {
+		return err
+	}
+	if err := h.admit(ctx, iothub.ThrottleTelemetry, 1, size); err != nil {
 		return err
 	}
 	now := h.now()
@@ -54,22 +58,22 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 	return failed
 }
 
-func checkBatch(messages []iothub.Telemetry) error {
+// checkBatch returns the size of all messages together.
+func checkBatch(messages []iothub.Telemetry) (size int, err error) {
 	switch {
 	case len(messages) == 0:
-		return iothub.NewError(iothub.CodeNullMessage, "The batch holds no message.")
+		return 0, iothub.NewError(iothub.CodeNullMessage, "The batch holds no message.")
 	case len(messages) > iothub.MaxTelemetryBatch:
-		return iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d messages; the limit is %d.", len(messages), iothub.MaxTelemetryBatch)
+		return 0, iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d messages; the limit is %d.", len(messages), iothub.MaxTelemetryBatch)
 	}
-	size := 0
 	for i := range messages {
 		if err := checkTelemetry(&messages[i]); err != nil {
-			return err
+			return 0, err
 		}
 		size += iothub.MessageSize(&messages[i].System, messages[i].Properties, messages[i].Body)
 	}
 	if size > iothub.MaxTelemetrySize {
-		return iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d bytes; the limit is %d.", size, iothub.MaxTelemetrySize)
+		return 0, iothub.NewError(iothub.CodeMessageTooLarge, "The batch has %d bytes; the limit is %d.", size, iothub.MaxTelemetrySize)
 	}
-	return nil
+	return size, nil
 }

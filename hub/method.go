@@ -72,8 +72,7 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 	}
 	answer, err := h.awaitAnswer(ctx, p, waiting, &req)
 	if err == nil {
-		// The method ran: it is too late to refuse what its answer costs.
-		_ = h.Meter(len(answer.Payload))
+		h.Charge(len(answer.Payload))
 	}
 	return answer, err
 }

@@ -72,17 +72,28 @@ func (l *limits) reserve(of iothub.Throttle, n float64, now time.Time) (wait tim
 // count takes n messages from the day's quota, or refuses them whole.
 // Days begin at 00:00 UTC.
 func (l *limits) count(n int64, now time.Time) bool {
-	day := now.UTC().Format(time.DateOnly)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if day != l.day {
-		l.day, l.used = day, 0
-	}
+	l.beginDayLocked(now)
 	if l.used+n > l.tier.DailyQuota(l.units) {
 		return false
 	}
 	l.used += n
 	return true
+}
+
+// charge takes up to n messages from what is left.
+func (l *limits) charge(n int64, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beginDayLocked(now)
+	l.used = min(l.used+n, l.tier.DailyQuota(l.units))
+}
+
+func (l *limits) beginDayLocked(now time.Time) {
+	if day := now.UTC().Format(time.DateOnly); day != l.day {
+		l.day, l.used = day, 0
+	}
 }
 
 // Throttle waits for the turn of n operations of a kind; n counts bytes for ThrottleMethod.
@@ -112,8 +123,28 @@ func (h *Hub) Meter(size int) error {
 	if h.limits == nil || h.limits.count(h.limits.tier.Messages(size), h.now()) {
 		return nil
 	}
+	return errQuota(h.limits.tier.DailyQuota(h.limits.units))
+}
+
+func errQuota(daily int64) *iothub.Error {
 	return iothub.NewError(iothub.CodeIotHubQuotaExceeded,
-		"The total number of messages on the hub exceeded the allocated quota of %d a day.", h.limits.tier.DailyQuota(h.limits.units))
+		"The total number of messages on the hub exceeded the allocated quota of %d a day.", daily)
+}
+
+// QuotaLeft returns IotHubQuotaExceeded once the day's quota is used up.
+func (h *Hub) QuotaLeft() error {
+	if q := h.Quota(); q.Daily != 0 && q.Used >= q.Daily {
+		return errQuota(q.Daily)
+	}
+	return nil
+}
+
+// Charge counts a payload whose operation is done, for the last of which the
+// quota may not suffice.
+func (h *Hub) Charge(size int) {
+	if l := h.limits; l != nil {
+		l.charge(l.tier.Messages(size), h.now())
+	}
 }
 
 // admit is Throttle and then Meter.
@@ -145,12 +176,8 @@ func (h *Hub) Quota() Quota {
 	if l == nil {
 		return Quota{}
 	}
-	today := h.now().UTC().Format(time.DateOnly)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q := Quota{Tier: l.tier, Units: l.units, Daily: l.tier.DailyQuota(l.units)}
-	if l.day == today {
-		q.Used = l.used
-	}
-	return q
+	l.beginDayLocked(h.now())
+	return Quota{Tier: l.tier, Units: l.units, Used: l.used, Daily: l.tier.DailyQuota(l.units)}
 }

@@ -26,7 +26,12 @@ type operation struct {
 	form envelope
 	// versionOptional lets module clients leave api-version out.
 	versionOptional bool
-	run             func(*call) error
+	// throttle limits it on a hub with a tier; "" when nothing does or the hub
+	// counts by itself.
+	throttle iothub.Throttle
+	// metered counts the larger of request and answer against the daily quota.
+	metered bool
+	run     func(*call) error
 }
 
 // call is an admitted request.
@@ -55,7 +60,13 @@ func (s *Server) handle(op operation) http.HandlerFunc {
 			c.id, err = pathID(r)
 		}
 		if err == nil {
+			err = c.admitTo(op)
+		}
+		if err == nil {
 			err = op.run(c)
+		}
+		if op.metered && err == nil {
+			c.hub.Charge(int(max(r.ContentLength, written(w))))
 		}
 		if iothub.ErrorCode(err).HTTPStatus() == http.StatusUnauthorized {
 			op.form = legacy
@@ -64,6 +75,19 @@ func (s *Server) handle(op operation) http.HandlerFunc {
 			s.writeError(w, r, op.form, err)
 		}
 	}
+}
+
+// admitTo waits for the operation's turn and checks what is left of the quota.
+func (c *call) admitTo(op operation) error {
+	if op.throttle != "" {
+		if err := c.hub.Throttle(c.r.Context(), op.throttle, 1); err != nil {
+			return err
+		}
+	}
+	if op.metered {
+		return c.hub.QuotaLeft()
+	}
+	return nil
 }
 
 // admit checks api-version, host and credential, in this order.

@@ -15,10 +15,10 @@ import (
 func deviceOperations() []operation {
 	const one = "/devices/{deviceID}"
 	return []operation{
-		{method: http.MethodGet, pattern: "/devices", rights: iothub.RegistryRead, run: (*call).listDevices},
-		{method: http.MethodGet, pattern: one, rights: iothub.RegistryRead, run: (*call).getIdentity},
-		{method: http.MethodPut, pattern: one, rights: iothub.RegistryWrite, run: (*call).putIdentity},
-		{method: http.MethodDelete, pattern: one, rights: iothub.RegistryWrite, run: (*call).deleteIdentity},
+		{method: http.MethodGet, pattern: "/devices", throttle: iothub.ThrottleRegistry, rights: iothub.RegistryRead, run: (*call).listDevices},
+		{method: http.MethodGet, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryRead, run: (*call).getIdentity},
+		{method: http.MethodPut, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryWrite, run: (*call).putIdentity},
+		{method: http.MethodDelete, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryWrite, run: (*call).deleteIdentity},
 	}
 }
 

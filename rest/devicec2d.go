@@ -16,7 +16,7 @@ func deviceC2DOperations() []operation {
 		queue := identity + "/messages/devicebound"
 		one := queue + "/{lockToken}"
 		list = append(list,
-			operation{method: http.MethodGet, pattern: queue, device: true, run: (*call).receiveC2D},
+			operation{method: http.MethodGet, pattern: queue, device: true, throttle: iothub.ThrottleC2DReceive, run: (*call).receiveC2D},
 			operation{method: http.MethodDelete, pattern: one, device: true, run: (*call).settleC2D},
 			operation{method: http.MethodPost, pattern: one + "/abandon", device: true, run: (*call).abandonC2D},
 		)

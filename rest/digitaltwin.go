@@ -16,8 +16,8 @@ import (
 func digitalTwinOperations() []operation {
 	const one = "/digitaltwins/{deviceID}"
 	list := []operation{
-		{method: http.MethodGet, pattern: one, rights: iothub.ServiceConnect, run: (*call).getDigitalTwin},
-		{method: http.MethodPatch, pattern: one, rights: iothub.ServiceConnect, run: (*call).patchDigitalTwin},
+		{method: http.MethodGet, pattern: one, throttle: iothub.ThrottleTwinRead, metered: true, rights: iothub.ServiceConnect, run: (*call).getDigitalTwin},
+		{method: http.MethodPatch, pattern: one, throttle: iothub.ThrottleTwinUpdate, metered: true, rights: iothub.ServiceConnect, run: (*call).patchDigitalTwin},
 	}
 	for _, pattern := range []string{one + "/commands/{command}", one + "/components/{component}/commands/{command}"} {
 		list = append(list, operation{

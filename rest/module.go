@@ -14,10 +14,10 @@ func moduleOperations() []operation {
 		one = all + "/{moduleID}"
 	)
 	return []operation{
-		{method: http.MethodGet, pattern: all, rights: iothub.RegistryRead, form: flat, run: (*call).listModules},
-		{method: http.MethodGet, pattern: one, rights: iothub.RegistryRead, form: flat, run: (*call).getIdentity},
-		{method: http.MethodPut, pattern: one, rights: iothub.RegistryWrite, form: flat, run: (*call).putIdentity},
-		{method: http.MethodDelete, pattern: one, rights: iothub.RegistryWrite, form: flat, run: (*call).deleteIdentity},
+		{method: http.MethodGet, pattern: all, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryRead, form: flat, run: (*call).listModules},
+		{method: http.MethodGet, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryRead, form: flat, run: (*call).getIdentity},
+		{method: http.MethodPut, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryWrite, form: flat, run: (*call).putIdentity},
+		{method: http.MethodDelete, pattern: one, throttle: iothub.ThrottleRegistry, rights: iothub.RegistryWrite, form: flat, run: (*call).deleteIdentity},
 	}
 }
 

@@ -161,6 +161,7 @@ func settle(r *http.Request) *http.Request {
 type response struct {
 	http.ResponseWriter
 	status int
+	size   int64
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -176,7 +177,17 @@ func (r *response) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(b)
+	n, err := r.ResponseWriter.Write(b)
+	r.size += int64(n)
+	return n, err
+}
+
+// written returns how many bytes of the answer's body were sent.
+func written(w http.ResponseWriter) int64 {
+	if r, ok := w.(*response); ok {
+		return r.size
+	}
+	return 0
 }
 
 // Unwrap lets http.ResponseController reach the connection.

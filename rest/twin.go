@@ -14,11 +14,11 @@ func twinOperations() []operation {
 	var list []operation
 	for _, pattern := range []string{"/twins/{deviceID}", "/twins/{deviceID}/modules/{moduleID}"} {
 		list = append(list,
-			operation{method: http.MethodGet, pattern: pattern, rights: iothub.ServiceConnect, run: (*call).getTwin},
-			operation{method: http.MethodPatch, pattern: pattern, rights: iothub.ServiceConnect, run: func(c *call) error {
+			operation{method: http.MethodGet, pattern: pattern, throttle: iothub.ThrottleTwinRead, metered: true, rights: iothub.ServiceConnect, run: (*call).getTwin},
+			operation{method: http.MethodPatch, pattern: pattern, throttle: iothub.ThrottleTwinUpdate, metered: true, rights: iothub.ServiceConnect, run: func(c *call) error {
 				return c.writeTwin(c.hub.PatchTwin)
 			}},
-			operation{method: http.MethodPut, pattern: pattern, rights: iothub.ServiceConnect, run: func(c *call) error {
+			operation{method: http.MethodPut, pattern: pattern, throttle: iothub.ThrottleTwinUpdate, metered: true, rights: iothub.ServiceConnect, run: func(c *call) error {
 				return c.writeTwin(c.hub.ReplaceTwin)
 			}},
 		)

@@ -34,6 +34,12 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*Options)) *world {
 	t.Helper()
+	return newWorldOf(t, hub.Options{}, change...)
+}
+
+// newWorldOf is newWorld with settings of the hub.
+func newWorldOf(t *testing.T, settings hub.Options, change ...func(*Options)) *world {
+	t.Helper()
 	w := &world{t: t, logs: new(bytes.Buffer)}
 	logger := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := memory.New(memory.Options{})
@@ -41,7 +47,9 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.hub, err = hub.New(hub.Options{Name: "hub1", Registry: r, Queues: s.Queues(), Documents: s.Documents(), Log: s.Log(), Logger: logger})
+	settings.Name, settings.Registry, settings.Logger = "hub1", r, logger
+	settings.Queues, settings.Documents, settings.Log = s.Queues(), s.Documents(), s.Log()
+	w.hub, err = hub.New(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

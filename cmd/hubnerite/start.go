@@ -46,6 +46,8 @@ type startCmd struct {
 	BuiltinEvents    []string `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
 	ConsumerGroup    []string `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
 	Partitions       int      `default:"4" placeholder:"NUMBER" help:"Partitions of the telemetry, 2 to 32 (${default}). Existing data keeps its number."`
+	Tier             string   `placeholder:"TIER" help:"Limit rates and messages a day as a hub of tier F1, S1, S2 or S3 (no limits)."`
+	Units            int      `default:"1" placeholder:"NUMBER" help:"Units of that tier (${default})."`
 	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
 
 	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
@@ -175,6 +177,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
 		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
+		Tier: s.Tier, Units: s.Units,
 	}
 	if len(s.BuiltinEvents) == 1 && s.BuiltinEvents[0] == "none" {
 		cfg.BuiltInEvents = []string{}
