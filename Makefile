@@ -25,7 +25,7 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j3 --output-sync=target tools python node
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java
 	@$(MAKE) --no-print-directory vet lint unit cross conformance
 	@scripts/not-run --report
 
@@ -60,7 +60,7 @@ cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist
 	done
 
 .PHONY: conformance
-conformance: build python node ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
+conformance: build python node java ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
 	@scripts/conformance -test.v -test.parallel $(PARALLEL)
 
 .PHONY: demo
@@ -94,6 +94,10 @@ python: ## The Python virtual environment of the conformance programs, into .cac
 .PHONY: node
 node: ## The Node.js packages of the conformance programs, into .cache/
 	@scripts/node-env
+
+.PHONY: java
+java: ## The jars and the compiled programs of the Java conformance programs, into .cache/
+	@scripts/java-env
 
 .PHONY: tools
 tools: $(GOLANGCI) ## The pinned lint tool, into .tools/

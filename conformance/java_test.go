@@ -1,0 +1,48 @@
+//go:build conformance
+
+package conformance
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// javaScenarios are Microsoft's Java SDKs.
+func javaScenarios() []scenario {
+	return []scenario{
+		{"java_event_hubs", []string{"java"}, func(t *testing.T, s *site) {
+			// The device SDK wants a dot in the name.
+			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--device", "d2", "--device", "d3")
+			s.judgeItselfJava(t, h, "event-hubs", "EventHubs", "IOTHUB_DEVICES="+strings.Join(
+				[]string{h.ready.Devices["d1"], h.ready.Devices["d2"], h.ready.Devices["d3"]}, "\t"))
+		}},
+	}
+}
+
+// startJava runs a compiled program of conformance/java with the jars of a profile of its pom. The virtual machine is told to
+// start fast rather than to run fast, and trusts the hub by a store that keytool made, as docs/trust.md tells people to.
+func (s *site) startJava(t testing.TB, h *hub, profile, class string, env ...string) *program {
+	t.Helper()
+	store := filepath.Join(t.TempDir(), "trust.p12")
+	keytool := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "hubnerite", "-file", h.ready.CAFile,
+		"-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit")
+	if out, err := keytool.CombinedOutput(); err != nil {
+		t.Fatalf("keytool: %v\n%s", err, out)
+	}
+	path := filepath.Join(s.java, "classes") + string(filepath.ListSeparator) + filepath.Join(s.java, "lib", profile, "*")
+	return startProgram(t, nil, h.env(env...), class, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword=changeit", "-Dfile.encoding=UTF-8",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", path, class)
+}
+
+// judgeItselfJava runs a Java program that checks everything itself.
+func (s *site) judgeItselfJava(t *testing.T, h *hub, profile, class string, env ...string) {
+	t.Helper()
+	p := s.startJava(t, h, profile, class, append(env, h.device("d1"))...)
+	p.wait(programTimeout)
+	if !strings.HasSuffix(p.output(), "PASSED") {
+		t.Fatalf("%s ended without saying that it passed", class)
+	}
+}
