@@ -89,6 +89,7 @@ func New(o Options) http.Handler {
 	s.registerMessages()
 	s.registerRouting()
 	s.registerConsumerGroups()
+	s.registerC2D()
 	s.registerUnsupported()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)

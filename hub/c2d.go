@@ -33,6 +33,11 @@ func errLockLost() *iothub.Error {
 // Errors: DeviceNotFound, ModuleNotFound, DeviceMaximumQueueDepthExceeded,
 // MessageTooLarge, InvalidMessageExpiryTime, ArgumentInvalid.
 func (h *Hub) SendC2D(ctx context.Context, m iothub.C2DMessage) (iothub.C2DMessage, error) {
+	return h.sendC2D(ctx, m, func(uint64) {})
+}
+
+// sendC2D is SendC2D with a call before anybody can receive the message.
+func (h *Hub) sendC2D(ctx context.Context, m iothub.C2DMessage, stored func(number uint64)) (iothub.C2DMessage, error) {
 	if !h.enter() {
 		return iothub.C2DMessage{}, errClosing()
 	}
@@ -74,6 +79,7 @@ func (h *Hub) SendC2D(ctx context.Context, m iothub.C2DMessage) (iothub.C2DMessa
 	} else if err != nil {
 		return iothub.C2DMessage{}, err
 	}
+	stored(m.SequenceNumber)
 	p.mu.Lock()
 	p.queue.insert(m.SequenceNumber, m)
 	p.lastUse = now

@@ -185,6 +185,7 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 		switch {
 		case err == nil:
 			p.queue.remove(e)
+			h.feedback.outcomes.tell(p.id, e.number, o)
 		case errors.Is(err, store.ErrNotFound):
 			p.queue.remove(e)
 			err = errLockLost()

@@ -93,6 +93,8 @@ func (b *feedbackBatch) numbers() []uint64 {
 // called with mu held.
 type feedbackQueue struct {
 	interval, ttl time.Duration
+	// outcomes are told to those who wait for them by name, with feedback or without.
+	outcomes outcomes
 
 	mu sync.Mutex
 	// loose records are not in a message yet, in order of their numbers.

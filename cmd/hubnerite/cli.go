@@ -20,6 +20,7 @@ type cli struct {
 	Device           deviceCmd           `cmd:"" help:"Create, list, show and delete devices of the running emulator."`
 	Monitor          monitorCmd          `cmd:"" help:"Print telemetry and events as they come."`
 	Send             sendCmd             `cmd:"" help:"Send telemetry as a device, over MQTT."`
+	C2D              c2dCmd              `cmd:"" name:"c2d" help:"Send cloud-to-device messages."`
 	Method           methodCmd           `cmd:"" help:"Call a direct method of a device and print its answer."`
 	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`

@@ -29,13 +29,21 @@ const apiVersion = "2021-04-12"
 // errNotFound is a 404 of the management API.
 var errNotFound = errors.New("not found")
 
-// ask gets a path of the management API. It never goes through a proxy.
+// ask gets a path of the management API.
 func (a *app) ask(path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	return a.request(http.MethodGet, path, nil, askTimeout)
+}
+
+// request calls the management API; a body is JSON. It never goes through a proxy.
+func (a *app) request(method, path string, body io.Reader, timeout time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.adminURL+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, a.adminURL+path, body)
 	if err != nil {
 		return nil, usagef("the management address %q is not a URL", a.adminURL)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -43,16 +51,16 @@ func (a *app) ask(path string) ([]byte, error) {
 		return nil, fmt.Errorf("no emulator answers at %s: %w\nStart one with \"%s\", or name it with --admin-url", a.adminURL, err, programName())
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s%s: %w", a.adminURL, path, err)
 	case response.StatusCode == http.StatusNotFound:
 		return nil, errNotFound
 	case response.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(body))
+		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(text))
 	}
-	return body, nil
+	return text, nil
 }
 
 // info asks the running emulator to describe itself.
