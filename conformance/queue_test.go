@@ -14,6 +14,9 @@ func queueScenarios() []scenario {
 		{"proton_queue", []string{"python", "proton"}, func(t *testing.T, s *site) {
 			passQueue(t, s.startPython(t, queueEnv(t), "proton_queue.py"))
 		}},
+		{"rhea_queue", []string{"node"}, func(t *testing.T, s *site) {
+			passQueue(t, s.startNode(t, queueEnv(t), "rhea_queue.js"))
+		}},
 	}
 }
 
