@@ -191,7 +191,9 @@ type BatchingLog interface {
 	Log
 	// Hold says that the caller is going to append some records in one go, and
 	// Release, which must follow soon, that this is all. In between the log may let
-	// records gather that it would else store by ones and twos.
+	// records gather that it would else store by ones and twos. Release may store
+	// what has gathered and run the done of these records, whoever appended them,
+	// before it returns: its caller must not hold a lock that they take.
 	Hold()
 	Release()
 }
@@ -254,7 +256,8 @@ type Log interface {
 	Partitions() int
 	// Append stores a record and calls done exactly once, when the record is as
 	// durable as the log's mode says, or with the error. done runs on a
-	// goroutine of the log and must not block. Append itself returns quickly;
+	// goroutine of the log, or of who calls Release of a BatchingLog, and must not
+	// block. Append itself returns quickly and never calls done;
 	// when the partition's buffer is full it waits, which slows that sender
 	// down, until ctx ends. The payload must not be changed afterwards.
 	// Records of one partition get their numbers in the order of the calls.

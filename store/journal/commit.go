@@ -18,7 +18,7 @@ const (
 	zeroMaxWrite = 256 << 10
 )
 
-// writer is what only the committer touches.
+// writer is what only the goroutine touches whose turn it is.
 type writer struct {
 	segment *segment
 	// position is behind the last record; filled is how far the file holds zeros
@@ -32,6 +32,8 @@ type writer struct {
 	buffer  []byte
 	records []store.LogRecord
 	zeros   []byte
+	// spare is the memory of the last batch, for the next one.
+	spare []pending
 
 	// writeAt and sync are the file operations, replaced in tests of faults.
 	writeAt func(*os.File, []byte, int64) (int, error)
@@ -46,24 +48,19 @@ func (l *Log) commitLoop() {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	var swept []chan struct{}
-	var spare []pending
 	for {
-		batch, closing := l.take(spare)
-		l.retain()
-		for _, finished := range swept {
-			close(finished)
-		}
-		swept = swept[:0]
-		for rest := batch; len(rest) > 0; {
-			rest = rest[l.round(rest):]
-		}
-		clear(batch)
-		spare = batch[:0]
-		if len(batch) > 0 {
-			continue
-		}
-		if closing {
-			return
+		if batch, closing, ok := l.take(); ok {
+			l.commit(batch)
+			for _, finished := range swept {
+				close(finished)
+			}
+			swept = swept[:0]
+			if len(batch) > 0 {
+				continue
+			}
+			if closing {
+				return
+			}
 		}
 		select {
 		case <-l.wake:
@@ -74,18 +71,49 @@ func (l *Log) commitLoop() {
 	}
 }
 
-// take gives the committer what is pending and makes room for more.
-func (l *Log) take(spare []pending) ([]pending, bool) {
+// take gives the committer its turn and what is pending, and makes room for
+// more. It reports false while another goroutine has the turn, which will wake
+// the committer at its end.
+func (l *Log) take() (batch []pending, closing, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.writing {
+		l.wanted = true
+		return nil, false, false
+	}
+	return l.takeLocked(), l.closing, true
+}
+
+// takeLocked begins a turn, which is the time for which the writer belongs to
+// one goroutine.
+func (l *Log) takeLocked() []pending {
+	l.writing = true
 	batch := l.pending
-	l.pending = spare
+	l.pending, l.w.spare = l.w.spare, nil
 	clear(l.buffered)
 	if l.space != nil {
 		close(l.space)
 		l.space = nil
 	}
-	return batch, l.closing
+	return batch
+}
+
+// commit stores what take returned, and ends the turn.
+func (l *Log) commit(batch []pending) {
+	l.retain()
+	for rest := batch; len(rest) > 0; {
+		rest = rest[l.round(rest):]
+	}
+	clear(batch)
+	l.mu.Lock()
+	l.w.spare = batch[:0]
+	l.writing = false
+	wake := l.wanted || len(l.pending) > 0 && (l.due || l.holds == 0)
+	l.wanted, l.due = false, false
+	l.mu.Unlock()
+	if wake {
+		l.signal()
+	}
 }
 
 // round stores the first records of batch, as many as one write takes, and

@@ -4,7 +4,9 @@
 //
 // A committer goroutine takes whatever was appended while the previous round
 // was written, numbers and encodes it, writes it, syncs it in the mode fsync,
-// and only then acknowledges it and shows it to readers. The newest records are
+// and only then acknowledges it and shows it to readers. Unless there is a sync
+// to wait for, a sender that announces its records with Hold does the same itself
+// when it finds nobody else at work. The newest records are
 // served from memory, older ones from the segments through a sparse index.
 //
 // # Files
@@ -148,9 +150,14 @@ type Log struct {
 	tailOrder  []uint8 // partitions of the records in the tails, oldest first
 	segments   []*segment
 	spare      string // a file to recycle, "" for none
-	// holds counts those between Hold and Release. While there are any, the
-	// committer is woken by the next Release.
-	holds   int
+	// holds counts those between Hold and Release. While there are any, records
+	// wait for the next Release.
+	holds int
+	// writing: a goroutine, the committer or one in Release, has its turn to use
+	// w. wanted: the committer waits for its end. due: so does what a Release
+	// found pending.
+	writing, wanted, due bool
+
 	closing bool
 	closed  chan struct{}
 
@@ -161,7 +168,7 @@ type Log struct {
 	once     sync.Once
 	closeErr error
 
-	w writer // the committer's own
+	w writer // of the goroutine whose turn it is
 }
 
 // pending is a record on its way to the committer.
@@ -236,15 +243,29 @@ func (l *Log) Hold() {
 	l.holds++
 }
 
-// Release implements store.BatchingLog.
+// Release implements store.BatchingLog. Where storing does not wait for a disk
+// and nobody else is at it, it stores what is pending itself: to wake the
+// committer, and to have it wake whoever sends the answers, would cost more than
+// the writing.
 func (l *Log) Release() {
 	l.mu.Lock()
 	l.holds--
-	wake := len(l.pending) > 0
-	l.mu.Unlock()
-	if wake {
-		l.signal()
+	if len(l.pending) == 0 {
+		l.mu.Unlock()
+		return
 	}
+	if l.writing || l.durable() {
+		busy := l.writing
+		l.due = l.due || busy
+		l.mu.Unlock()
+		if !busy {
+			l.signal()
+		}
+		return
+	}
+	batch := l.takeLocked()
+	l.mu.Unlock()
+	l.commit(batch)
 }
 
 func (l *Log) signal() {

@@ -47,7 +47,14 @@ func child(dir string, mode store.Durability) {
 			os.Exit(1)
 		}
 		go func() {
+			if p%2 == 1 && info.Next%7 != 0 {
+				l.Hold()
+			}
 			for n := info.Next; ; n++ {
+				// Half of the senders announce their records, and so write them themselves.
+				if p%2 == 1 && n%7 == 0 {
+					l.Hold()
+				}
 				payload := make([]byte, 16+n%300)
 				binary.LittleEndian.PutUint64(payload, uint64(p))
 				binary.LittleEndian.PutUint64(payload[8:], uint64(n))
@@ -60,6 +67,9 @@ func child(dir string, mode store.Durability) {
 					_, _ = fmt.Fprintln(out, p, r.SequenceNumber)
 					_ = out.Flush()
 				})
+				if p%2 == 1 && n%7 == 6 {
+					l.Release()
+				}
 			}
 		}()
 	}

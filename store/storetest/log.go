@@ -26,6 +26,8 @@ func RunLog(t *testing.T, b LogBackend) {
 		{"Wait", testLogWait},
 		{"DoneInOrder", testLogDone},
 		{"Concurrent", testLogConcurrent},
+		{"Hold", testLogHold},
+		{"HeldClose", testLogHeldClose},
 		{"RetentionBySize", testLogSize},
 		{"RetentionByAge", testLogAge},
 		{"Refusals", testLogRefusals},
