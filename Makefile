@@ -6,7 +6,7 @@ TOOLS   := .tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
-# Flags of bench/mqttload for `make bench-mqtt`, for example '-rounds 1 -transport plain'.
+# Flags of bench/mqttload or bench/eventload for `make bench-mqtt` and `make bench-events`, for example '-rounds 1'.
 BENCHFLAGS ?=
 # How long `make fuzz` spends on each fuzz target, how many rounds `make soak` takes.
 FUZZTIME ?= 20s
@@ -74,6 +74,10 @@ bench: ## Benchmarks, start-up time with 10,000 devices among them
 .PHONY: bench-mqtt
 bench-mqtt: build ## MQTT throughput and latency beside mosquitto, as ratios of alternating rounds (about 4 minutes)
 	$(GO) run ./bench/mqttload -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
+
+.PHONY: bench-events
+bench-events: build ## Reading events beside Qpid Proton's example broker, and readers that follow devices (about 1 minute)
+	$(GO) run ./bench/eventload -binary $(BIN) -proton "$$(scripts/proton-env --path)" $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (20s) each
