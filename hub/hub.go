@@ -64,6 +64,8 @@ type Hub struct {
 
 	twinLanguage twinLanguage
 
+	jobs jobs
+
 	connected counter
 
 	// limits is nil for a hub without a tier.
@@ -139,6 +141,7 @@ func New(o Options) (*Hub, error) {
 
 		consumerGroups: map[string]consumerGroup{},
 		twinLanguage:   newTwinLanguage(),
+		jobs:           newJobs(),
 	}
 	h.connectionEvents.idle.L = &h.connectionEvents.mu
 	h.deadLetters.idle.L = &h.deadLetters.mu
@@ -158,6 +161,10 @@ func New(o Options) (*Hub, error) {
 	}
 	// Last, because it may start webhooks.
 	if err := h.loadRouting(ctx); err != nil {
+		return nil, err
+	}
+	// These run from now on.
+	if err := h.loadJobs(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -225,6 +232,7 @@ func (h *Hub) Sweep(now time.Time) {
 		h.release(p)
 	}
 	h.sweepFeedback(now)
+	h.sweepJobs(now)
 }
 
 // Created returns when the hub was started.

@@ -177,8 +177,3 @@ func (l live) Configurations(id iothub.ID) map[string]any { return l.h.configura
 // configurationStates returns what automatic device management says of an
 // identity, by configuration ID: {"fw": {"status": "Applied"}}; nil for nothing.
 func (h *Hub) configurationStates(iothub.ID) map[string]any { return nil }
-
-// jobRows calls yield with the rows of devices.jobs, one per job and device,
-// until yield returns false. The rows are in ascending order of jobId, deviceId and
-// moduleId, each compared as text, and hold those as strings.
-func (h *Hub) jobRows(context.Context, func(map[string]any) bool) error { return nil }
