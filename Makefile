@@ -23,10 +23,10 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs; names what could not run
+test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
 	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java
-	@$(MAKE) --no-print-directory vet lint unit cross conformance
+	@$(MAKE) --no-print-directory vet lint unit cross conformance fuzz-amqp
 	@scripts/not-run --report
 
 .PHONY: unit
@@ -82,6 +82,10 @@ bench-events: build ## Reading events beside Qpid Proton's example broker, and r
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (20s) each
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+.PHONY: fuzz-amqp
+fuzz-amqp: ## AMQP's fuzz targets for a minute each, two at a time
+	@GO='$(GO)' FUZZTIME=60s scripts/fuzz -j 2 amqp amqp/wire
 
 .PHONY: soak
 soak: build ## Kill the emulator ROUNDS (500) times in the middle of writes and look for losses
