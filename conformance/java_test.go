@@ -14,9 +14,8 @@ func javaScenarios() []scenario {
 	return []scenario{
 		{"java_event_hubs", []string{"java"}, func(t *testing.T, s *site) {
 			// The device SDK wants a dot in the name.
-			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--device", "d2", "--device", "d3")
-			s.judgeItselfJava(t, h, "event-hubs", "EventHubs", "IOTHUB_DEVICES="+strings.Join(
-				[]string{h.ready.Devices["d1"], h.ready.Devices["d2"], h.ready.Devices["d3"]}, "\t"))
+			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--device", "d2")
+			s.judgeItselfJava(t, h, "event-hubs", "EventHubs", "IOTHUB_DEVICES="+h.ready.Devices["d1"]+"\t"+h.ready.Devices["d2"])
 		}},
 	}
 }

@@ -23,8 +23,10 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -163,11 +165,12 @@ final class EventHubs {
             }
         }
         Reader all = new Reader(builder(connectionString()));
-        Check.eventually("all again", () -> all.of("d1").size() == 4);
+        Check.eventually("all again", () -> all.of("d1").size() == 4 && all.of("d2").size() == overOther.size());
         all.close();
         String partition = all.events.stream().filter(e -> id(e).equals("d1")).findFirst().orElseThrow().getPartitionContext().getPartitionId();
         List<EventData> events = all.of("d1");
         contents(events, binary, before);
+        sameForm(all.of("d2"));
         EventData change = all.others.get(0).getData();
         Check.equal(change.getSystemProperties().get("iothub-message-source"), "twinChangeEvents", "the twin's report is an event of its own");
         Check.check(change.getBodyAsString().contains("\"between\":true"), "and says what was reported", change.getBodyAsString());
@@ -192,14 +195,41 @@ final class EventHubs {
 
     /** The second device sends by every other protocol; returns what a reader must find. */
     static List<String> otherProtocols() throws Exception {
-        for (IotHubClientProtocol protocol : List.of(IotHubClientProtocol.AMQPS, IotHubClientProtocol.AMQPS_WS, IotHubClientProtocol.MQTT_WS)) {
+        List<String> sent = new ArrayList<>();
+        for (IotHubClientProtocol protocol : List.of(IotHubClientProtocol.AMQPS, IotHubClientProtocol.AMQPS_WS,
+            IotHubClientProtocol.MQTT_WS, IotHubClientProtocol.HTTPS)) {
             DeviceClient client = open(1, protocol);
             Message message = new Message("over " + protocol);
+            message.setMessageId("by " + protocol);
+            message.setContentType("text/plain");
             message.setProperty("protocol", protocol.name());
             client.sendEvent(message);
+            sent.add("over " + protocol);
+            if (protocol == IotHubClientProtocol.HTTPS) {
+                client.sendEvents(List.of(new Message("first of a batch"), new Message("second of a batch")));
+                sent.addAll(List.of("first of a batch", "second of a batch"));
+            }
             client.close();
         }
-        return List.of("over AMQPS", "over AMQPS_WS", "over MQTT_WS");
+        return sent;
+    }
+
+    /** What the other protocols brought has the same form. */
+    static void sameForm(List<EventData> events) {
+        for (EventData event : events) {
+            String body = event.getBodyAsString();
+            if (!body.startsWith("over ")) {
+                continue;
+            }
+            Map<String, Object> system = event.getSystemProperties();
+            // Over AMQP the SDK sends the device's ID as a property of the application.
+            Map<String, Object> properties = new HashMap<>(event.getProperties());
+            properties.remove("iothub-connection-device-id");
+            Check.equal(List.of(event.getMessageId(), event.getContentType(), properties, system.get("iothub-connection-device-id"),
+                system.get("iothub-enqueuedtime").getClass()), List.of(body.replace("over", "by"), "text/plain",
+                Map.of("protocol", body.substring(5)), "d2", java.util.Date.class), "a message " + body);
+            Check.check(((String) system.get("iothub-connection-auth-method")).contains("\"scope\":\"device\""), "auth method " + body);
+        }
     }
 
     static void contents(List<EventData> events, byte[] binary, Instant before) {
