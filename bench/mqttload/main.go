@@ -19,6 +19,8 @@ import (
 	"os/signal"
 	"strings"
 	"time"
+
+	"github.com/hubnerite/hubnerite/store/journal"
 )
 
 func main() {
@@ -31,11 +33,13 @@ func main() {
 // settings of a run.
 type settings struct {
 	binary, mosquitto string
+	before            string
 	dir               string
 	rounds            int
 	warmup, measure   time.Duration
 	payload           int
 	check             bool
+	fill              bool
 	scenarios         []scenario
 	transports        []string
 	durabilities      []string
@@ -45,12 +49,14 @@ func parse(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("mqttload", flag.ContinueOnError)
 	flags.StringVar(&s.binary, "binary", "bin/hubnerite", "the built emulator")
+	flags.StringVar(&s.before, "before", "", "another build of the emulator to measure beside it, an older one say")
 	flags.StringVar(&s.mosquitto, "mosquitto", "", "mosquitto's program; without it there are no ratios")
 	flags.StringVar(&s.dir, "dir", "", "where the emulator keeps its data (a temporary folder)")
 	flags.IntVar(&s.rounds, "rounds", 5, "rounds per scenario")
 	flags.DurationVar(&s.warmup, "warmup", 300*time.Millisecond, "time before each measurement")
 	flags.DurationVar(&s.measure, "measure", 1500*time.Millisecond, "time of each measurement")
 	flags.IntVar(&s.payload, "payload", 256, "bytes of a message")
+	flags.BoolVar(&s.fill, "fill", true, "fill the emulator's log to its limit first")
 	flags.BoolVar(&s.check, "check", false, "fail when a target is missed")
 	only := flags.String("scenario", "", "only these, for example 10x64,1x1")
 	transports := flags.String("transport", "plain,tls", "plain, tls or both")
@@ -95,11 +101,21 @@ func run(args []string, out io.Writer) (err error) {
 		}
 	}()
 	for _, durability := range s.durabilities {
-		server, err := startEmulator(ctx, s.binary, s.dir, durability, devices)
-		if err != nil {
-			return err
+		for _, build := range []struct{ name, binary string }{{"before", s.before}, {"hubnerite", s.binary}} {
+			if build.binary == "" {
+				continue
+			}
+			server, err := startEmulator(ctx, build.name, build.binary, s.dir, durability, devices)
+			if err != nil {
+				return err
+			}
+			servers = append(servers, server)
+			if s.fill {
+				if err := fill(ctx, server, s, min(devices, 10)); err != nil {
+					return fmt.Errorf("%s: %w", server.name, err)
+				}
+			}
 		}
-		servers = append(servers, server)
 	}
 	if s.mosquitto == "" {
 		_, _ = fmt.Fprintln(out, "mosquitto: not run (it is not installed); no ratios")
@@ -122,6 +138,24 @@ func run(args []string, out io.Writer) (err error) {
 	}
 	if missed > 0 && s.check {
 		return fmt.Errorf("%d targets missed", missed)
+	}
+	return nil
+}
+
+// logSize is what the emulator's log keeps by default, in bytes.
+const logSize = journal.DefaultMaxBytes
+
+// fill sends until the log begins to drop old segments. Up to there the files
+// take fresh memory for every page, which on a virtual machine may cost more than all
+// else; from there on it goes round.
+func fill(ctx context.Context, server *server, s settings, devices int) error {
+	s.warmup, s.measure = 0, time.Second
+	for sent := 0; sent < logSize; {
+		r, err := load(ctx, server, "plain", scenario{devices: devices, window: 64}, s)
+		if err != nil {
+			return err
+		}
+		sent += int(r.rate) * s.payload // the records are larger by what is stored beside it
 	}
 	return nil
 }

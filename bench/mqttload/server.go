@@ -58,17 +58,17 @@ func (s *server) dial(ctx context.Context, transport string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
-func startEmulator(ctx context.Context, binary, dir, durability string, devices int) (*server, error) {
-	data := filepath.Join(dir, "hubnerite-"+durability)
-	ready := filepath.Join(dir, "ready-"+durability+".json")
+func startEmulator(ctx context.Context, name, binary, dir, durability string, devices int) (*server, error) {
+	data := filepath.Join(dir, name+"-"+durability)
+	ready := filepath.Join(dir, "ready-"+name+"-"+durability+".json")
 	args := []string{
 		"start", "--data", data, "--durability", durability, "--ready-file", ready, "--log-level", "warn",
-		"--mqtt-port=0", "--mqtt-plain-port=0", "--amqp-port=0", "--https-port=0", "--admin-port=0",
+		"--mqtt-port=0", "--mqtt-plain-port=0", "--amqp-port=0", "--amqp-plain-port=-1", "--https-port=0", "--admin-port=0",
 	}
 	for i := range devices {
 		args = append(args, "--device", deviceName(i))
 	}
-	s := &server{name: "hubnerite " + durability, durability: durability, passwords: map[string]string{}}
+	s := &server{name: name + " " + durability, durability: durability, passwords: map[string]string{}}
 	if err := s.start(ctx, binary, args); err != nil {
 		return nil, err
 	}
