@@ -15,6 +15,7 @@ func nodeScenarios() []scenario {
 		{"node_c2d", []string{"node"}, singleNode("c2d.js")},
 		{"node_device_amqp", []string{"node"}, singleNode("device_amqp.js")},
 		{"node_event_hubs", []string{"node"}, singleNode("event_hubs.js")},
+		{"node_event_processors", []string{"node"}, singleNode("event_processors.js")},
 		{"node_amqp_x509", []string{"node"}, func(t *testing.T, s *site) {
 			s.judgeItselfNode(t, s.startHub(t, "--device", "d1"), "x509_amqp.js", certificates(t)...)
 		}},
