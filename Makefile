@@ -25,7 +25,7 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java schemathesis
 	@$(MAKE) --no-print-directory vet lint unit cross conformance fuzz-amqp
 	@scripts/not-run --report
 
@@ -60,7 +60,7 @@ cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist
 	done
 
 .PHONY: conformance
-conformance: build python node java ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
+conformance: build python node java schemathesis ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
 	@scripts/conformance -test.v -test.parallel $(PARALLEL)
 
 .PHONY: demo
@@ -89,7 +89,7 @@ fuzz-amqp: ## AMQP's fuzz targets for a minute each, two at a time
 
 .PHONY: soak
 soak: build ## Kill the emulator ROUNDS (500) times in the middle of writes and look for losses
-	@HUBNERITE_CRASH_ROUNDS=$(ROUNDS) scripts/conformance -test.v -test.timeout 12h -test.run '^TestConformance$$/^kill9$$'
+	@HUBNERITE_CRASH_ROUNDS=$(ROUNDS) scripts/conformance -test.v -test.timeout 12h -test.run '^TestConformance$$/^kill9'
 
 .PHONY: image
 image: ## The container image, as IMAGE (hubnerite:dev)
@@ -102,6 +102,10 @@ python: ## The Python virtual environment of the conformance programs, into .cac
 .PHONY: node
 node: ## The Node.js packages of the conformance programs, into .cache/
 	@scripts/node-env
+
+.PHONY: schemathesis
+schemathesis: ## Schemathesis, which makes requests from the description of the service API, into .cache/
+	@scripts/schemathesis-env
 
 .PHONY: java
 java: ## The jars and the compiled programs of the Java conformance programs, into .cache/

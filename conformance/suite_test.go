@@ -32,7 +32,7 @@ const scenarioTimeout = 4 * time.Minute
 // scenario is one subtest of TestConformance: an emulator and the programs that use it.
 type scenario struct {
 	name string
-	// needs names the runtimes it uses: python, proton, node, java. A missing one means the scenario is not run.
+	// needs names the runtimes it uses: python, proton, node, java, schemathesis. A missing one means the scenario is not run.
 	needs []string
 	run   func(t *testing.T, s *site)
 }
@@ -43,6 +43,8 @@ type site struct {
 	python string
 	node   string
 	java   string
+	// schemathesis is the program of that name.
+	schemathesis string
 	// namespaced says that this process has a network, a hosts file and user id 0 of its own.
 	namespaced bool
 }
@@ -117,7 +119,7 @@ func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
-		hostileScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), httpScenarios(),
+		hostileScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), httpScenarios(), serviceAPIScenarios(),
 	} {
 		all = append(all, group...)
 	}
@@ -128,7 +130,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{
 		binary: os.Getenv("HUBNERITE_BIN"), python: os.Getenv("HUBNERITE_PYTHON"), node: os.Getenv("HUBNERITE_NODE"),
-		java: os.Getenv("HUBNERITE_JAVA"),
+		java: os.Getenv("HUBNERITE_JAVA"), schemathesis: os.Getenv("HUBNERITE_SCHEMATHESIS"),
 	}
 	if s.binary == "" {
 		binary, err := filepath.Abs(filepath.Join("..", "bin", "hubnerite"))
@@ -164,6 +166,10 @@ func (s *site) require(t *testing.T, needs []string) {
 		case "java":
 			if s.java == "" {
 				missing = "Java"
+			}
+		case "schemathesis":
+			if s.schemathesis == "" {
+				missing = "Schemathesis"
 			}
 		case "namespace":
 			if !s.namespaced && !namespacesWork(t) {

@@ -27,3 +27,35 @@ apt_install() {
   apt-get update -qq >&2 || true
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >&2
 }
+
+# quiet COMMAND...: shows what it printed only when it fails.
+quiet() {
+  local log
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}
+
+# find_python MINOR: a Python from 3.MINOR on, preferably $PYTHON. The service SDK's AMQP library, uamqp, has wheels up to 3.13.
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3.9 python3; do
+    [ -n "$candidate" ] || continue
+    if "$candidate" -c "import sys; sys.exit(not (3, $1) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+# make_venv PYTHON FOLDER: a virtual environment without anything of an earlier attempt.
+make_venv() {
+  rm -rf "$2"
+  mkdir -p .cache
+  export PIP_DISABLE_PIP_VERSION_CHECK=1
+  quiet "$1" -m venv "$2" || { may_apt && apt_install python3-venv && quiet "$1" -m venv "$2"; }
+}
