@@ -54,6 +54,9 @@ type Config struct {
 	HandshakeTimeout time.Duration
 	// WriteTimeout bounds each write to the network. Default 30 s.
 	WriteTimeout time.Duration
+	// FrameTimeout bounds the wait for the next byte of a frame that has begun to arrive. It is much shorter than
+	// IdleTimeout: a client may have nothing to say, but none stops in the middle of a word. Default 30 s.
+	FrameTimeout time.Duration
 	// CloseTimeout bounds how long the server waits for the peer's close after its own. Default 2 s.
 	CloseTimeout time.Duration
 	// MaxConnections bounds the connections of the server; more are closed at once. Default 0: no bound.
@@ -79,6 +82,8 @@ const (
 	defaultHandshakeLimit = 30 * time.Second
 	defaultWriteTimeout   = 30 * time.Second
 	defaultCloseTimeout   = 2 * time.Second
+	defaultFrameTimeout   = 30 * time.Second
+	farewellTimeout       = 100 * time.Millisecond
 	defaultReceiverCredit = 100
 	outHighWater          = 256 << 10 // transfers stop above this many buffered bytes
 	outLowWater           = 64 << 10  // and start again below this
@@ -124,6 +129,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.FrameTimeout == 0 {
+		c.FrameTimeout = defaultFrameTimeout
 	}
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = defaultCloseTimeout

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -58,6 +57,7 @@ type Conn struct {
 	busy      bool                // the dispatcher runs
 	unsettled int                 // bytes handed to sinks and not settled
 	partial   int                 // bytes of half-received messages
+	endBy     time.Time           // when a connection that ends is cut off
 }
 
 type connState uint8
@@ -88,8 +88,9 @@ func newConn(cfg *Config, nc net.Conn) *Conn {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.room.L = &c.mu
 	c.log = cfg.Logger.With("conn", c.id)
-	c.in = deadlineReader{nc: nc, fixed: time.Now().Add(cfg.HandshakeTimeout)}
+	c.in = deadlineReader{nc: nc, frame: cfg.FrameTimeout, fixed: time.Now().Add(cfg.HandshakeTimeout)}
 	c.rd = wire.NewReader(&c.in, maxSASLFrameSize)
+	c.in.begun = c.rd.Buffered
 	return c
 }
 
@@ -167,8 +168,40 @@ func (c *Conn) abortLocked(reason error) {
 	c.state = max(c.state, connClosing)
 	c.cancel()
 	c.killWriter()
+	if below := below(c.nc); below != nil { // TLS would wait for room for its farewell
+		_ = below.Close()
+	}
 	_ = c.nc.Close()
 	c.room.Broadcast()
+}
+
+// endByLocked bounds what is left of a connection that ends, writing included, by the close time-out; the time counts
+// from the first call.
+func (c *Conn) endByLocked() {
+	if c.endBy.IsZero() {
+		c.endBy = time.Now().Add(c.cfg.CloseTimeout)
+		c.in.fix(c.endBy)
+	}
+	// The writer may have set a later one just now.
+	_ = c.nc.SetWriteDeadline(c.endBy)
+}
+
+// closeNetwork closes the network connection. TLS says farewell to a peer, for which it would wait up to 5 s for one that
+// does not read; farewellTimeout is enough.
+func (c *Conn) closeNetwork() {
+	if below := below(c.nc); below != nil {
+		limit := time.AfterFunc(farewellTimeout, func() { _ = below.Close() })
+		defer limit.Stop()
+	}
+	_ = c.nc.Close()
+}
+
+// below is the network connection under TLS, or nil.
+func below(nc net.Conn) net.Conn {
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return nil
 }
 
 // closeLocked sends close and bounds the wait for the answer.
@@ -181,7 +214,7 @@ func (c *Conn) closeLocked(err *Error) {
 	}
 	c.writeLocked(0, &wire.Close{Error: err})
 	c.state = connClosing
-	c.in.fix(time.Now().Add(c.cfg.CloseTimeout))
+	c.endByLocked()
 	c.room.Broadcast()
 }
 
@@ -203,7 +236,7 @@ func (c *Conn) serve(ctx context.Context) error {
 	c.endSessions(err)
 	c.tasks.Wait()
 	if c.admitted {
-		c.cfg.Handler.Closed(c, err)
+		c.Protect("connection closed", func() { c.cfg.Handler.Closed(c, err) })
 	}
 	c.logEnd(err)
 	return err
@@ -227,7 +260,7 @@ func (c *Conn) finish(err error) error {
 	case errors.As(err, new(*handshakeError)):
 		c.reason = err
 		c.state = connClosing
-		c.in.fix(time.Now().Add(c.cfg.CloseTimeout))
+		c.endByLocked()
 		c.mu.Unlock()
 		c.flushAndStop()
 		c.discardBytes()
@@ -243,7 +276,7 @@ func (c *Conn) finish(err error) error {
 	c.mu.Unlock()
 
 	c.flushAndStop()
-	_ = c.nc.Close()
+	c.closeNetwork()
 	c.mu.Lock()
 	c.state = connDead
 	c.room.Broadcast()
@@ -253,9 +286,9 @@ func (c *Conn) finish(err error) error {
 
 // flushAndStop lets the writer write what is left, for at most the close time-out, and ends it.
 func (c *Conn) flushAndStop() {
-	_ = c.nc.SetWriteDeadline(time.Now().Add(c.cfg.CloseTimeout))
 	c.mu.Lock()
 	c.state = max(c.state, connClosing)
+	c.endByLocked()
 	c.mu.Unlock()
 	c.signal()
 	<-c.dead
@@ -299,46 +332,4 @@ func (c *Conn) logEnd(err error) {
 	default:
 		c.log.Info("amqp connection lost", append(attrs, "err", err)...)
 	}
-}
-
-// deadlineReader sets a read deadline before each read: the idle time-out, or a fixed time.
-type deadlineReader struct {
-	nc   net.Conn
-	mu   sync.Mutex
-	idle time.Duration // 0: none
-	// fixed is set during the handshake and while closing.
-	fixed time.Time
-}
-
-func (r *deadlineReader) Read(p []byte) (int, error) {
-	r.mu.Lock()
-	switch {
-	case !r.fixed.IsZero():
-		_ = r.nc.SetReadDeadline(r.fixed)
-	case r.idle > 0:
-		_ = r.nc.SetReadDeadline(time.Now().Add(r.idle))
-	}
-	idle := r.idle
-	r.mu.Unlock()
-	n, err := r.nc.Read(p)
-	if ne := net.Error(nil); n == 0 && errors.As(err, &ne) && ne.Timeout() {
-		return 0, fmt.Errorf("no bytes for %v: %w", idle, err)
-	}
-	return n, err
-}
-
-// fix makes all reads end at t.
-func (r *deadlineReader) fix(t time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fixed = t
-	_ = r.nc.SetReadDeadline(t)
-}
-
-// relax lets each read take up to idle; 0 means any time.
-func (r *deadlineReader) relax(idle time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fixed, r.idle = time.Time{}, idle
-	_ = r.nc.SetReadDeadline(time.Time{})
 }

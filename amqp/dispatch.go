@@ -95,7 +95,7 @@ func (s *Sender) turnLocked() {
 		s.armed = false
 		source := s.source
 		c.mu.Unlock()
-		source.Ready(s)
+		c.Protect("ready", func() { source.Ready(s) })
 		c.mu.Lock()
 	}
 	if s.draining && s.state == linkAttached && !s.closedLocked() && !s.current.active && (s.credit == 0 || !s.armed) {

@@ -100,9 +100,14 @@ func (s *Session) onDisposition(p *wire.Disposition) {
 		told = append(told, decided{d, d.outcome})
 	}
 	c.mu.Unlock()
-	for _, t := range told {
-		t.d.sender.source.Outcome(t.d, t.state)
+	if len(told) == 0 {
+		return
 	}
+	c.Protect("outcome", func() {
+		for _, t := range told {
+			t.d.sender.source.Outcome(t.d, t.state)
+		}
+	})
 }
 
 // sentBetweenLocked lists the unsettled deliveries from first to last in serial order, at a cost that does not depend on

@@ -87,7 +87,9 @@ func (c *Conn) exchangeOpen() error {
 	c.writeMax = max(min(open.MaxFrameSize, defaultMaxFrameSize), minMaxFrameSize)
 	if fault == nil {
 		c.mu.Unlock()
-		if err := c.cfg.Handler.Open(c); err != nil {
+		err := errPanicked
+		c.Protect("open", func() { err = c.cfg.Handler.Open(c) })
+		if err != nil {
 			fault = c.refusal("open", err)
 		} else {
 			c.admitted = true
@@ -158,7 +160,7 @@ func frameFault(err error) error {
 // refusal is what the client is told when the handler said no; what it is not told is logged.
 func (c *Conn) refusal(what string, err error) *Error {
 	e := peerError(err)
-	if e.Condition == wire.ErrInternal {
+	if e.Condition == wire.ErrInternal && !errors.Is(err, errPanicked) {
 		c.log.Error("amqp handler failed", "frame", what, "err", err)
 	}
 	return e
@@ -185,7 +187,9 @@ func (c *Conn) authenticate() error {
 	}
 	cred.Mechanism, cred.Hostname, cred.Conn, cred.TLS = string(init.Mechanism), init.HostName, c.nc, c.TLS()
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.HandshakeTimeout)
-	principal, err := c.cfg.Authenticate(ctx, *cred)
+	var principal any
+	err = &SASLRefusal{Code: wire.SASLSys, Reason: errPanicked.Error()}
+	c.Protect("authenticate", func() { principal, err = c.cfg.Authenticate(ctx, *cred) })
 	cancel()
 	if err != nil {
 		return c.refuseSASL(cred.Mechanism, err)

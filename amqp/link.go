@@ -174,7 +174,9 @@ func (s *Session) ask(a *Attach) (*Acceptance, error) {
 	if a.Frame.Coordinator != nil {
 		return nil, newError(wire.ErrNotImplemented, "transactions are not supported")
 	}
-	answer, err := s.conn.cfg.Handler.Attach(a)
+	var answer *Acceptance
+	err := errPanicked
+	s.conn.Protect("attach", func() { answer, err = s.conn.cfg.Handler.Attach(a) })
 	if err != nil {
 		return nil, err
 	}
@@ -350,8 +352,8 @@ func (l *link) finish(reason error) {
 	switch {
 	case told:
 	case l.sender != nil && l.sender.source != nil:
-		l.sender.source.Closed(l.sender, unsettled, reason)
+		c.Protect("link closed", func() { l.sender.source.Closed(l.sender, unsettled, reason) })
 	case l.receiver != nil && l.receiver.sink != nil:
-		l.receiver.sink.Closed(l.receiver, reason)
+		c.Protect("link closed", func() { l.receiver.sink.Closed(l.receiver, reason) })
 	}
 }

@@ -142,7 +142,9 @@ func (c *Conn) onBegin(channel uint16, old *Session, body []byte) error {
 	s := newSession(c, channel, begin)
 	var fault *Error
 	if h, ok := c.cfg.Handler.(SessionHandler); ok {
-		if err := h.Begin(s); err != nil {
+		err := errPanicked
+		c.Protect("begin", func() { err = h.Begin(s) })
+		if err != nil {
 			fault = c.refusal("begin", err)
 		} else {
 			s.admitted = true

@@ -107,7 +107,7 @@ func (s *Session) onTransfer(t *wire.Transfer, payload []byte) {
 	}
 	c.mu.Unlock()
 	if done {
-		d.receiver.sink.Message(d)
+		d.receiver.session.conn.Protect("message", func() { d.receiver.sink.Message(d) })
 	}
 }
 

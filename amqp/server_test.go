@@ -144,6 +144,56 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Whoever reads nothing holds up a shutdown for the close time-out, with TLS too, whose farewell has a longer one of its own.
+func TestShutdownWithStalledReaders(t *testing.T) {
+	server := certificate(t, "server.example")
+	synctest.Test(t, func(t *testing.T) {
+		g := giving()
+		full := make(chan struct{}, 10)
+		g.onReady = func(s *Sender) {
+			for s.TrySend(Message{Payload: [][]byte{pattern(30_000)}}) == nil {
+			}
+			full <- struct{}{}
+		}
+		srv := NewServer(Config{Handler: g})
+		var clients []net.Conn
+		ended := make(chan error, 10)
+		for range 3 {
+			ours, theirs := net.Pipe()
+			client := tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
+			clients = append(clients, ours)
+			go func() {
+				ended <- srv.ServeConn(context.Background(), tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{server}}))
+			}()
+			p := &peer{t: t, nc: client, server: srv, frames: make(chan frame, 100)}
+			var script []byte
+			for _, f := range [][]byte{
+				[]byte(amqpHeader),
+				amqpFrame(0, 0, cOpen, nil, openFields(nil, nil)...),
+				amqpFrame(0, 0, cBegin, nil, nil, firstOut, 100, 5000, 4294967295),
+				amqpFrame(0, 0, cAttach, nil, "r", 0, true, ubyte(2), ubyte(0), source("q"), target("me")),
+				amqpFrame(0, 0, cFlow, nil, nil, 1000, firstOut, 100, 0, 0, 1000),
+			} {
+				script = append(script, f...)
+			}
+			p.write(script)
+			<-full // and nothing of it is read
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > defaultCloseTimeout+farewellTimeout {
+			t.Errorf("the shutdown took %v", took)
+		}
+		for _, c := range clients {
+			t.Log(<-ended)
+			_ = c.Close()
+		}
+	})
+}
+
 func TestShutdownCutOff(t *testing.T) {
 	scripted(t, Config{CloseTimeout: time.Hour}, func(t *testing.T, p *peer) {
 		p.open(nil, nil, 1)

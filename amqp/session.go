@@ -153,7 +153,7 @@ func (s *Session) finish(reason error) {
 		l.finish(reason)
 	}
 	if h, ok := c.cfg.Handler.(SessionHandler); ok && s.admitted {
-		h.Ended(s, reason)
+		c.Protect("session ended", func() { h.Ended(s, reason) })
 	}
 }
 

@@ -275,8 +275,7 @@ func TestIdle(t *testing.T) {
 		// Half of 10 s of silence each.
 		p.same(110, len(p.frames))
 		start := time.Now()
-		p.write([]byte{0, 0, 0, 50, 2, 0}) // then it stalls in a frame
-		for p.next().end == nil {
+		for p.next().end == nil { // then it is silent
 		}
 		if d := time.Since(start); d != 2*time.Minute {
 			t.Errorf("ended after %v", d)
@@ -285,6 +284,32 @@ func TestIdle(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 	})
+}
+
+// A client that stops in the middle of a frame has less time than one with nothing to say, and is told so; one that
+// takes its time from byte to byte is not disturbed.
+func TestStallInsideAFrame(t *testing.T) {
+	for name, idle := range map[string]time.Duration{"default": 0, "no idle time-out": -1} {
+		t.Run(name, func(t *testing.T) {
+			scripted(t, Config{IdleTimeout: idle}, func(t *testing.T, p *peer) {
+				p.open(nil, nil, 10)
+				begin := amqpFrame(0, 7, cBegin, nil, nil, 0, 10, 10)
+				for _, b := range begin {
+					p.write([]byte{b})
+					time.Sleep(29 * time.Second)
+				}
+				if f := p.next(); f.code != cBegin {
+					t.Errorf("begin sent byte by byte is answered with %+v", f)
+				}
+				start := time.Now()
+				p.write(begin[:9])
+				p.expectClose("amqp:connection:framing-error")
+				if d := time.Since(start); d < 30*time.Second || d > 32*time.Second {
+					t.Errorf("ended after %v", d)
+				}
+			})
+		})
+	}
 }
 
 // A connection without idle time-outs is silent and lasts.
