@@ -30,11 +30,13 @@ func rooms() map[string][]string {
 		"broker/...":     append([]string{"broker/..."}, front...),
 		"amqphub/...":    append([]string{"amqphub/...", "amqp", "amqp/wire"}, front...),
 		"rest/...":       append([]string{"rest/..."}, front...),
+		"blobcontainer":  {"hub"},
 		"admin/...":      append([]string{"admin/...", "web"}, front...),
 		"web":            {},
 		"emulator/trust": {},
 		"emulator": {
 			"emulator/trust", "iothub", "query", "store/...", "registry", "hub", "broker/...", "amqp", "amqphub/...", "rest/...", "admin/...", "web",
+			"blobcontainer",
 		},
 		"emulator/emulatortest": {"iothub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},

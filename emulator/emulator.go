@@ -100,8 +100,11 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	containers, idle := e.containers()
+	e.onClose("containers", func(context.Context) error { idle(); return nil })
 	e.hub, err = hub.New(hub.Options{
-		Tier: tier, Units: e.cfg.Units,
+		Containers: containers,
+		Tier:       tier, Units: e.cfg.Units,
 		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),
 		Now:           e.cfg.Now, Logger: e.cfg.Logger,

@@ -28,7 +28,9 @@ type Options struct {
 	Queues   store.Queues
 	// Documents hold the hub's own records: configurations, jobs.
 	Documents store.Documents
-	Log       store.Log
+	// Containers opens the blob containers of import and export jobs; nil opens none.
+	Containers Containers
+	Log        store.Log
 	// C2D are the cloud-to-device settings; the zero value means the defaults.
 	C2D iothub.C2DSettings
 	// FeedbackInterval is the time from one feedback message to the next; 0
@@ -92,6 +94,7 @@ type Hub struct {
 	routingEntry uint64
 	orphaned     atomic.Int64
 
+	registryJobs     registryJobs
 	connectionEvents connectionEvents
 	deadLetters      deadLetters
 }
@@ -159,8 +162,14 @@ func New(o Options) (*Hub, error) {
 	if err := h.loadConsumerGroups(ctx); err != nil {
 		return nil, err
 	}
+	if o.Containers == nil {
+		h.o.Containers = noContainers
+	}
 	// Last, because it may start webhooks.
 	if err := h.loadRouting(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.loadRegistryJobs(ctx); err != nil {
 		return nil, err
 	}
 	// These run from now on.

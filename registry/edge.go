@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hubnerite/hubnerite/iothub"
@@ -28,6 +29,10 @@ func applyScopes(i *iothub.Identity, req iothub.IdentityRequest, wasEdge bool, t
 		if req.DeviceScope != own {
 			return iothub.NewError(iothub.CodeArgumentInvalid, "Device scope is immutable: an update must repeat %q.", own)
 		}
+		return setParent(i, req.ParentScopes)
+	case i.Capabilities.IoTEdge && scopeOwner(req.DeviceScope) == i.ID.DeviceID:
+		// An import brings the scope that the device's children have, too.
+		i.DeviceScope = req.DeviceScope
 		return setParent(i, req.ParentScopes)
 	case i.Capabilities.IoTEdge:
 		// The scope that a leaf had is its parent's.
@@ -70,6 +75,20 @@ func invalidScope(scope string) error {
 	return iothub.NewError(iothub.CodeInvalidDeviceScope, "%q is not the scope of another edge device.", scope)
 }
 
+// scopeOwner returns the ID of the edge device to which a scope belongs, "" for a
+// text that is no scope.
+func scopeOwner(scope string) string {
+	name, ok := strings.CutPrefix(scope, scopePrefix)
+	end := strings.LastIndexByte(name, '-')
+	if !ok || end < 0 {
+		return ""
+	}
+	if _, err := strconv.ParseUint(name[end+1:], 10, 64); err != nil {
+		return ""
+	}
+	return name[:end]
+}
+
 // checkParent makes sure that the parent exists which a write would give to a
 // device. A parent that it has already is not asked after: it may be gone.
 func (r *Registry) checkParent(ctx context.Context, before, after []string) error {
@@ -77,12 +96,7 @@ func (r *Registry) checkParent(ctx context.Context, before, after []string) erro
 		return nil
 	}
 	scope := after[0]
-	name := strings.TrimPrefix(scope, scopePrefix)
-	end := strings.LastIndexByte(name, '-')
-	if end < 0 {
-		return invalidScope(scope)
-	}
-	rec, err := r.records.Get(ctx, iothub.ID{DeviceID: name[:end]})
+	rec, err := r.records.Get(ctx, iothub.ID{DeviceID: scopeOwner(scope)})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return invalidScope(scope)

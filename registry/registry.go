@@ -89,6 +89,13 @@ func (r *Registry) Policies() []iothub.AccessPolicy {
 	return out
 }
 
+// Export returns up to limit identities with their twins, a device before its
+// modules. resume is the next value of the page before, "" for the first; next is
+// "" after the last page.
+func (r *Registry) Export(ctx context.Context, resume string, limit int) (page []store.Record, next string, err error) {
+	return r.records.List(ctx, store.ListFilter{}, resume, limit)
+}
+
 // get reads a record and turns a missing one into the hub's error.
 func (r *Registry) get(ctx context.Context, id iothub.ID) (store.Record, error) {
 	rec, err := r.records.Get(ctx, id)

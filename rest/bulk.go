@@ -48,6 +48,10 @@ func (c *call) bulkRegistry() error {
 		}
 		seen[id] = true
 	}
+	// Each entry counts as the operation that it is.
+	if err := c.hub.Throttle(c.r.Context(), iothub.ThrottleRegistry, float64(len(entries))); err != nil {
+		return err
+	}
 	result := iothub.BulkResult{Errors: []iothub.BulkError{}, Warnings: []iothub.BulkWarning{}}
 	for i, err := range c.hub.Bulk(c.r.Context(), entries, hub.BulkOptions{}) {
 		if err != nil {

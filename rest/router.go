@@ -89,7 +89,7 @@ func New(o Options) *Server {
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	for _, operations := range [][]operation{
-		deviceOperations(), moduleOperations(), bulkOperations(), twinOperations(), methodOperations(),
+		deviceOperations(), moduleOperations(), bulkOperations(), registryJobOperations(), twinOperations(), methodOperations(),
 		c2dOperations(), feedbackOperations(), statisticsOperations(),
 		telemetryOperations(), deviceC2DOperations(), digitalTwinOperations(),
 	} {
