@@ -22,7 +22,21 @@ import (
 
 // crashScenarios end the emulator in the middle of writes.
 func crashScenarios() []scenario {
-	return []scenario{{"kill9", nil, kill9}}
+	return []scenario{{"kill9", nil, kill9}, {"kill9_events", nil, kill9Events}}
+}
+
+// crashRounds is how often the emulator is killed: HUBNERITE_CRASH_ROUNDS, or the usual number.
+func crashRounds(t *testing.T, usual int) int {
+	t.Helper()
+	text := os.Getenv("HUBNERITE_CRASH_ROUNDS")
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 const (
@@ -49,17 +63,16 @@ type crash struct {
 	unsure    map[string]bool           // devices whose deletion was asked for, but not answered
 }
 
+// scenarioLimit is scenarioTimeout, and more where somebody asked for more kills.
+func scenarioLimit(t *testing.T) time.Duration {
+	t.Helper()
+	return scenarioTimeout + time.Duration(crashRounds(t, 0))*3*time.Second
+}
+
 // kill9 kills the emulator again and again while devices and back ends write, and after each restart looks for everything that
-// was acknowledged. HUBNERITE_CRASH_ROUNDS says how often; 20 unless told.
+// was acknowledged.
 func kill9(t *testing.T, s *site) {
-	rounds := 20
-	if text := os.Getenv("HUBNERITE_CRASH_ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rounds = n
-	}
+	rounds := crashRounds(t, 20)
 	var flags []string
 	for i := range crashSenders {
 		flags = append(flags, "--device", fmt.Sprint("t", i))

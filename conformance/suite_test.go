@@ -213,7 +213,7 @@ func (s *site) noteNotRun(t *testing.T, missing string) {
 func runInNamespace(t *testing.T) {
 	name := t.Name()
 	pattern := "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", pattern, "-test.timeout", scenarioTimeout.String())
+	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", pattern, "-test.timeout", scenarioLimit(t).String())
 	cmd.Env = append(os.Environ(), insideVariable+"=1", folderVariable+"="+t.TempDir())
 	isolate(cmd)
 	var out strings.Builder
@@ -236,7 +236,7 @@ func runInNamespace(t *testing.T) {
 		for _, line := range regexp.MustCompile(`(?m)^ +\w+_test\.go:\d+: (.*)$`).FindAllStringSubmatch(out.String(), -1) {
 			t.Log(line[1])
 		}
-	case <-time.After(scenarioTimeout + 20*time.Second):
+	case <-time.After(scenarioLimit(t) + 20*time.Second):
 		killGroup(cmd)
 		t.Fatalf("stuck, killed: %v\n%s", <-done, out.String())
 	}
