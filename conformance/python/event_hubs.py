@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime
+import http.client
 import json
 import os
+import ssl
 import threading
 import time
 
@@ -13,7 +15,7 @@ from azure.eventhub._eventprocessor.in_memory_checkpoint_store import InMemoryCh
 from azure.eventhub.exceptions import AuthenticationError, ConnectionLostError
 from azure.iot.device import IoTHubDeviceClient, Message
 
-from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, refused, within
+from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, refused, sas, within
 
 within(150)
 INFO = requests.get(ADMIN + "/info", timeout=10).json()
@@ -175,6 +177,15 @@ late.close()
 equal(high.errors, [], "the higher owner is not disturbed")
 high.close()
 
+# A message from a device that has no SDK, over HTTPS.
+host = fields(DEVICE)["HostName"]
+connection = http.client.HTTPSConnection(host, context=ssl.create_default_context(), timeout=30)
+connection.request("POST", "/devices/{}/messages/events?api-version=2020-03-13".format(ID), b"over HTTPS", {
+    "Authorization": sas("{}/devices/{}".format(host, ID), fields(DEVICE)["SharedAccessKey"]),
+    "iothub-app-plain": "value", "iothub-messageid": "message-h", "iothub-contenttype": "text/plain"})
+equal(connection.getresponse().status, 204, "a message over HTTPS")
+connection.close()
+
 # Two processors share the partitions, and the one that stays takes over.
 store = InMemoryCheckpointStore()
 
@@ -186,7 +197,18 @@ def processor():
 
 left, right = processor(), processor()
 eventually(lambda: len(left.partitions) == len(right.partitions) == 2 and not left.partitions & right.partitions, "two partitions each", 20)
-eventually(lambda: {"one", "four"} <= set(b.body_as_str("latin-1") for b in left.events + right.events), "all read by the two")
+read = {}
+
+
+def read_by_both():
+    read.update((b.body_as_str("latin-1"), b) for b in left.events + right.events)
+    return {"one", "four", "over HTTPS"} <= set(read)
+
+
+eventually(read_by_both, "all read by the two")
+posted = read["over HTTPS"]
+equal((posted.properties, posted.message_id, posted.content_type), ({b"plain": b"value"}, "message-h", "text/plain"), "what was posted over HTTPS")
+equal(posted.system_properties[b"iothub-connection-device-id"], ID.encode(), "and by whom")
 left.close()
 eventually(lambda: len(right.partitions) == 4, "the other takes over", 20)
 device.send_message("the last checkpoint")
@@ -208,16 +230,16 @@ def endpoint(policy, key):
         fields(SERVICE)["HostName"], policy, key, HUB["entityPath"])
 
 
-# The token of a policy without the permission is good, the link that it is for is refused; to the SDK that is a lost connection.
-for claim, kind, text in [
-    ("a wrong key", AuthenticationError, endpoint("iothubowner", "d3Jvbmcga2V5")),
-    ("a policy that may not read", ConnectionLostError, endpoint("device", fields(policies["device"])["SharedAccessKey"])),
+# The token of a policy without the permission is good, but then every question is refused.
+for claim, text in [
+    ("a wrong key", endpoint("iothubowner", "d3Jvbmcga2V5")),
+    ("a policy that may not read", endpoint("device", fields(policies["device"])["SharedAccessKey"])),
 ]:
-    with refused(claim + " at the event hub", kind):
+    with refused(claim + " at the event hub", AuthenticationError):
         consumer(text).get_eventhub_properties()
     reader = Reader(client=consumer(text), partition_id=PARTITION, starting_position="-1")
     eventually(lambda: reader.errors, claim + " at a partition")
-    check(isinstance(reader.errors[0], kind) and not reader.events, claim, reader.errors[0])
+    check(isinstance(reader.errors[0], AuthenticationError) and not reader.events, claim, reader.errors[0])
     reader.close()
 with consumer(endpoint("iothubowner", fields(SERVICE)["SharedAccessKey"])) as client:
     equal(client.get_partition_properties(PARTITION)["id"], PARTITION, "the owner's key reads too")
