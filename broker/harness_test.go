@@ -17,6 +17,7 @@ import (
 	"github.com/hubnerite/hubnerite/internal/mqtttest"
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
+	"github.com/hubnerite/hubnerite/store"
 	"github.com/hubnerite/hubnerite/store/memory"
 )
 
@@ -26,15 +27,17 @@ const testHost = "hub.azure-devices.net"
 
 // world is a hub with its MQTT front end on a loopback port.
 type world struct {
-	t        testing.TB
-	store    *memory.Store
-	registry *registry.Registry
-	hub      *hub.Hub
-	server   *Server
-	options  Options
-	addr     string
-	log      *logLines
-	served   chan error
+	t     testing.TB
+	store *memory.Store
+	// telemetry is the log; nil means the store's.
+	telemetry store.Log
+	registry  *registry.Registry
+	hub       *hub.Hub
+	server    *Server
+	options   Options
+	addr      string
+	log       *logLines
+	served    chan error
 }
 
 // newWorld starts a world with the devices dev-1 and dev-2 and the module
@@ -70,9 +73,13 @@ func (w *world) start() {
 	if _, ok := w.t.(*testing.T); !ok {
 		logger = slog.New(slog.DiscardHandler)
 	}
+	telemetry := w.telemetry
+	if telemetry == nil {
+		telemetry = w.store.Log()
+	}
 	w.hub, err = hub.New(hub.Options{
 		Name: "hub", Registry: w.registry, Queues: w.store.Queues(), Documents: w.store.Documents(),
-		Log: w.store.Log(), Logger: logger,
+		Log: telemetry, Logger: logger,
 	})
 	if err != nil {
 		w.t.Fatal(err)

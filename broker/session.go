@@ -68,7 +68,7 @@ func (s *Server) newSession(c *conn, key sessionKey, u userName, persistent bool
 		log: s.o.Logger.With("device", key.id.String(), "conn", c.number),
 		ops: newOpQueue(maxQueuedOps), subscriptions: map[string]byte{},
 	}
-	ss.acks.conn = c
+	ss.acks.conn, ss.acks.failed = c, ss.telemetryDone
 	ss.c2d = newC2DPump(ss, s.o.C2DWindow)
 	ss.ctx, ss.cancel = context.WithCancel(s.ctx)
 	return ss
@@ -164,7 +164,7 @@ func (s *session) defer1(p publish, op func()) {
 
 func (s *session) acknowledge(p publish) {
 	if p.qos == 1 {
-		s.acks.done(s.acks.take(p.packetID))
+		s.acks.take(p.packetID).finish(nil)
 	}
 }
 

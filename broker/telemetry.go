@@ -23,17 +23,10 @@ func (s *session) telemetry(t deviceTopic, p publish) error {
 		return err
 	}
 	if p.qos == 0 {
-		s.link.SendTelemetry(s.ctx, m, s.telemetryDone)
+		s.link.SendTelemetry(s.ctx, m, s.acks.failed) // telemetryDone, without an allocation
 		return nil
 	}
-	ticket := s.acks.take(p.packetID)
-	s.link.SendTelemetry(s.ctx, m, func(err error) {
-		if err != nil {
-			s.telemetryDone(err)
-			return
-		}
-		s.acks.done(ticket)
-	})
+	s.link.SendTelemetry(s.ctx, m, s.acks.take(p.packetID).finish)
 	return nil
 }
 

@@ -69,6 +69,8 @@ type Hub struct {
 	jobs jobs
 
 	connected counter
+	// storedCalls holds *storedCall.
+	storedCalls sync.Pool
 
 	// limits is nil for a hub without a tier.
 	limits *limits

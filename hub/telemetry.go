@@ -49,7 +49,30 @@ func (h *Hub) store(ctx context.Context, t *iothub.Telemetry, now time.Time, don
 	// The exact size is not worth a pass over the message; this is rarely too small.
 	payload := make([]byte, 0, 128+iothub.MessageSize(&t.System, t.Properties, t.Body)+4*len(t.Properties))
 	payload = iothub.AppendTelemetry(payload, t)
-	h.o.Log.Append(ctx, h.partition(t.ID.DeviceID), now, payload, func(_ store.LogRecord, err error) { done(err) })
+	h.o.Log.Append(ctx, h.partition(t.ID.DeviceID), now, payload, h.stored(done))
+}
+
+// storedCall is a done of the log on its way, used again and again: these are
+// the messages' only traces in the heap beside their bytes.
+type storedCall struct {
+	done func(error)
+	call func(store.LogRecord, error)
+}
+
+// stored makes a done of the log from one of the front end. It may be called once.
+func (h *Hub) stored(done func(error)) func(store.LogRecord, error) {
+	s, ok := h.storedCalls.Get().(*storedCall)
+	if !ok {
+		s = &storedCall{}
+		s.call = func(_ store.LogRecord, err error) {
+			done := s.done
+			s.done = nil
+			h.storedCalls.Put(s)
+			done(err)
+		}
+	}
+	s.done = done
+	return s.call
 }
 
 func checkTelemetry(t *iothub.Telemetry) error {

@@ -19,8 +19,6 @@ import (
 	"os/signal"
 	"strings"
 	"time"
-
-	"github.com/hubnerite/hubnerite/store/journal"
 )
 
 func main() {
@@ -143,7 +141,7 @@ func run(args []string, out io.Writer) (err error) {
 }
 
 // logSize is what the emulator's log keeps by default, in bytes.
-const logSize = journal.DefaultMaxBytes
+const logSize = 1 << 30
 
 // fill sends until the log begins to drop old segments. Up to there the files
 // take fresh memory for every page, which on a virtual machine may cost more than all
