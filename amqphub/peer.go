@@ -139,19 +139,14 @@ func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 		return p.attachC2DSender(a)
 	case kind == addressFeedback && !sends:
 		return p.attachFeedback(a)
+	case kind == addressFileNotifications && !sends:
+		return p.attachFileNotifications(a)
 	case kind == addressEvents || kind == addressUnknown && isEvents && p.isEntity(events.entity):
 		return p.attachEvents(a, events)
 	case kind == addressDevice:
 		return p.attachDevice(a)
-	case kind == addressUnknown || kind == addressC2D || kind == addressFeedback:
-		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", address)
 	default:
-		// The hub has it and the emulator does not: say so by name.
-		if err := p.authorize(iothub.ServiceConnect, ""); err != nil {
-			return nil, err
-		}
-		p.hub.CountUnsupported("AMQP " + kind.String())
-		return nil, iothub.NewError(iothub.CodeGenericNotImplemented, "Hubnerite does not implement AMQP %s yet.", kind)
+		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", address)
 	}
 }
 
@@ -217,6 +212,11 @@ func (p *peer) trackLink(l *link) (forget func()) {
 		defer p.mu.Unlock()
 		delete(p.links, l)
 	}
+}
+
+// goLink runs a link's goroutine. A fault in it ends the connection alone.
+func (p *peer) goLink(what string, run func()) {
+	p.server.work.Go(func() { p.conn.Protect(what, run) })
 }
 
 // sweep detaches the links that no grant covers any more.

@@ -154,9 +154,9 @@ func TestC2DAbandonKeepsThePlaceAndDeadLetters(t *testing.T) {
 }
 
 // wantFeedback receives and completes one feedback message.
-func (f *fixture) wantFeedback(t *testing.T, want ...string) FeedbackDelivery {
+func (f *fixture) wantFeedback(t *testing.T, want ...string) ServiceDelivery {
 	t.Helper()
-	d, ok, err := f.ReceiveFeedback(context.Background())
+	d, ok, err := f.Feedback().Receive(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func (f *fixture) wantFeedback(t *testing.T, want ...string) FeedbackDelivery {
 		t.Errorf("feedback %v %q, want %q", ok, got, want)
 	}
 	if ok {
-		if err := f.CompleteFeedback(context.Background(), d.LockToken); err != nil {
+		if err := f.Feedback().Complete(context.Background(), d.LockToken); err != nil {
 			t.Error(err)
 		}
 	}
@@ -174,7 +174,7 @@ func (f *fixture) wantFeedback(t *testing.T, want ...string) FeedbackDelivery {
 
 func (f *fixture) wantNoFeedback(t *testing.T) {
 	t.Helper()
-	if d, ok, err := f.ReceiveFeedback(context.Background()); ok || err != nil {
+	if d, ok, err := f.Feedback().Receive(context.Background()); ok || err != nil {
 		t.Errorf("feedback %s, %v", d.Body, err)
 	}
 }

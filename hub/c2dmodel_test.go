@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sort"
@@ -335,11 +336,15 @@ func (m *c2dModel) compareStore(t *rapid.T) {
 	}
 	var feedback []string
 	for _, e := range records {
-		r, err := decodeFeedbackRecord(e.Payload)
+		r, err := decodeServiceRecord(e.Payload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		feedback = append(feedback, r.rec.OriginalMessageID+" "+string(r.rec.StatusCode))
+		var record iothub.FeedbackRecord
+		if err := json.Unmarshal(r.body, &record); err != nil {
+			t.Fatal(err)
+		}
+		feedback = append(feedback, record.OriginalMessageID+" "+string(record.StatusCode))
 	}
 	sort.Strings(feedback)
 	sort.Strings(m.feedback)

@@ -215,12 +215,12 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 
 // keepFeedback takes a stored record into the feedback queue, unless the
 // identity was deleted meanwhile, whose unsent feedback is discarded.
-func (h *Hub) keepFeedback(p *peer, e *c2dEntry, number uint64, r *feedbackRecord) {
+func (h *Hub) keepFeedback(p *peer, e *c2dEntry, number uint64, r *serviceRecord) {
 	p.mu.Lock()
 	known := slices.Contains(p.queue.entries, e)
 	var wakes []func()
 	if known {
-		wakes = h.addFeedback(number, r)
+		wakes = h.feedback.add(number, r)
 	}
 	p.mu.Unlock()
 	callAll(wakes)
@@ -228,7 +228,7 @@ func (h *Hub) keepFeedback(p *peer, e *c2dEntry, number uint64, r *feedbackRecor
 		h.work.Add(1) // Close waits for end and so for this, too.
 		go func() {   // Not on the store's goroutine.
 			defer h.leave()
-			h.discard([]uint64{number})
+			h.feedback.discard([]uint64{number})
 		}()
 	}
 }

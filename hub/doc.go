@@ -20,7 +20,7 @@
 //  2. peer.twin, held across the commit of a twin change and the hand-over of
 //     its notification, which is what keeps notifications in version order.
 //  3. peer.mu, for memory only. Neither storage nor a Client is called under it.
-//  4. shard.mu, feedbackQueue.mu and the small mutexes of Hub, for memory only.
+//  4. shard.mu, ServiceQueue.mu and the small mutexes of Hub, for memory only.
 //
 // Storage callbacks (the done functions of store.Queues and store.Log) take
 // only 3 and 4, so they never wait for storage.

@@ -100,17 +100,17 @@ func TestStorageFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	queues.broken.Store(true)
-	d, ok, err := f.ReceiveFeedback(ctx)
+	d, ok, err := f.Feedback().Receive(ctx)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	if err := f.CompleteFeedback(ctx, d.LockToken); !errors.Is(err, errDisk) {
+	if err := f.Feedback().Complete(ctx, d.LockToken); !errors.Is(err, errDisk) {
 		t.Errorf("complete feedback: %v", err)
 	}
-	if d, _, err = f.ReceiveFeedback(ctx); err != nil {
+	if d, _, err = f.Feedback().Receive(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.AbandonFeedback(ctx, d.LockToken); !errors.Is(err, errDisk) {
+	if err := f.Feedback().Abandon(ctx, d.LockToken); !errors.Is(err, errDisk) {
 		t.Errorf("abandon feedback: %v", err)
 	}
 	queues.broken.Store(false)
@@ -253,7 +253,7 @@ func TestC2DUnderLoad(t *testing.T) {
 	sweeping.Wait()
 	told := map[string]int{}
 	for {
-		d, ok, err := f.ReceiveFeedback(ctx)
+		d, ok, err := f.Feedback().Receive(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestC2DUnderLoad(t *testing.T) {
 		for _, r := range feedbackTexts(t, d.Body) {
 			told[r]++
 		}
-		if err := f.CompleteFeedback(ctx, d.LockToken); err != nil {
+		if err := f.Feedback().Complete(ctx, d.LockToken); err != nil {
 			t.Fatal(err)
 		}
 	}

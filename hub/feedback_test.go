@@ -56,7 +56,7 @@ func TestFeedbackMessage(t *testing.T) {
 		at := time.Now()
 		f.complete(id, "m1", iothub.AckPositive)
 		time.Sleep(time.Second)
-		d, ok, err := f.ReceiveFeedback(t.Context())
+		d, ok, err := f.Feedback().Receive(t.Context())
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}
@@ -76,7 +76,7 @@ func TestFeedbackIsBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		wakes := 0
-		defer f.OnFeedback(func() { wakes++ })()
+		defer f.Feedback().OnWaiting(func() { wakes++ })()
 		id := f.device("d")
 		f.complete(id, "first", iothub.AckFull)
 		f.wantFeedback(t, "first Success")
@@ -119,7 +119,7 @@ func TestFeedbackLocks(t *testing.T) {
 		f.complete(id, "m", iothub.AckFull)
 		receive := func(count int) string {
 			t.Helper()
-			d, ok, err := f.ReceiveFeedback(t.Context())
+			d, ok, err := f.Feedback().Receive(t.Context())
 			if err != nil || !ok || d.DeliveryCount != count {
 				t.Fatalf("%v %v, delivery count %d, want %d", ok, err, d.DeliveryCount, count)
 			}
@@ -128,20 +128,20 @@ func TestFeedbackLocks(t *testing.T) {
 		}
 		token := receive(0)
 		time.Sleep(time.Minute)
-		wantCode(t, f.CompleteFeedback(t.Context(), token), iothub.CodeDeviceMessageLockLost)
-		wantCode(t, f.AbandonFeedback(t.Context(), token), iothub.CodeDeviceMessageLockLost)
+		wantCode(t, f.Feedback().Complete(t.Context(), token), iothub.CodeDeviceMessageLockLost)
+		wantCode(t, f.Feedback().Abandon(t.Context(), token), iothub.CodeDeviceMessageLockLost)
 		token = receive(0)
-		f.ReleaseFeedback(token)
+		f.Feedback().Release(token)
 		token = receive(0)
-		if err := f.AbandonFeedback(t.Context(), token); err != nil {
+		if err := f.Feedback().Abandon(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 		f.restart()
 		token = receive(1)
-		if err := f.AbandonFeedback(t.Context(), token); err != nil {
+		if err := f.Feedback().Abandon(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.AbandonFeedback(t.Context(), receive(2)); err != nil {
+		if err := f.Feedback().Abandon(t.Context(), receive(2)); err != nil {
 			t.Fatal(err)
 		}
 		f.wantNoFeedback(t)
@@ -155,7 +155,7 @@ func TestFeedbackSurvivesRestartUntilCompleted(t *testing.T) {
 	id := f.device("d")
 	f.complete(id, "1", iothub.AckFull)
 	f.complete(id, "2", iothub.AckFull)
-	if _, ok, err := f.ReceiveFeedback(t.Context()); !ok || err != nil {
+	if _, ok, err := f.Feedback().Receive(t.Context()); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	f.restart()

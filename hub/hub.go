@@ -33,6 +33,10 @@ type Options struct {
 	Log        store.Log
 	// C2D are the cloud-to-device settings; the zero value means the defaults.
 	C2D iothub.C2DSettings
+	// Files is where devices upload files to; nil refuses that.
+	Files FileStorage
+	// FileUpload are the file upload settings; the zero value means the defaults.
+	FileUpload iothub.FileUploadSettings
 	// FeedbackInterval is the time from one feedback message to the next; 0
 	// means 15 s. Source: IoT Hub devguide, cloud-to-device message feedback.
 	FeedbackInterval time.Duration
@@ -116,6 +120,9 @@ func New(o Options) (*Hub, error) {
 	}
 	if o.C2D == (iothub.C2DSettings{}) {
 		o.C2D = iothub.DefaultC2DSettings()
+	}
+	if o.FileUpload == (iothub.FileUploadSettings{}) {
+		o.FileUpload = iothub.DefaultFileUploadSettings()
 	}
 	if o.FeedbackInterval == 0 {
 		o.FeedbackInterval = DefaultFeedbackInterval

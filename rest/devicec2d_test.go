@@ -87,11 +87,11 @@ func TestSettleC2D(t *testing.T) {
 		tag := strings.Trim(w.asDevice(id, "GET", "/devices/d/messages/deviceBound", "").header.Get("ETag"), `"`)
 		w.asDevice(id, "DELETE", "/devices/d/messages/deviceBound/"+tag+"?"+testVersion+query, "").ok(204)
 		w.hub.Sweep(time.Now().Add(time.Minute))
-		d, ok, err := w.hub.ReceiveFeedback(t.Context())
+		d, ok, err := w.hub.Feedback().Receive(t.Context())
 		if err != nil || !ok || !strings.Contains(string(d.Body), `"statusCode":"`+string(want)+`"`) {
 			t.Fatalf("%q: feedback %s, %v, want %s", query, d.Body, err, want)
 		}
-		if err := w.hub.CompleteFeedback(t.Context(), d.LockToken); err != nil {
+		if err := w.hub.Feedback().Complete(t.Context(), d.LockToken); err != nil {
 			t.Fatal(err)
 		}
 		w.hub.Sweep(time.Now().Add(time.Hour)) // the interval starts afresh

@@ -8,27 +8,33 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
+// serviceQueue is one of the hub's queues for back ends.
+type serviceQueue func(*hub.Hub) *hub.ServiceQueue
+
 // Source: Cloud To Device Messages of the IoT Hub service API 2021-04-12; IoT
-// Hub devguide, cloud-to-device message feedback.
+// Hub devguide, cloud-to-device message feedback, file upload notifications.
 func feedbackOperations() []operation {
-	const (
-		queue = "/messages/servicebound/feedback"
-		one   = queue + "/{lockToken}"
-	)
-	return []operation{
-		{method: http.MethodGet, pattern: queue, rights: iothub.ServiceConnect, run: (*call).receiveFeedback},
-		{method: http.MethodDelete, pattern: one, rights: iothub.ServiceConnect, run: (*call).completeFeedback},
-		{method: http.MethodPost, pattern: one + "/abandon", rights: iothub.ServiceConnect, run: (*call).abandonFeedback},
+	var list []operation
+	for name, queue := range map[string]serviceQueue{"feedback": (*hub.Hub).Feedback, "filenotifications": (*hub.Hub).FileNotifications} {
+		path := "/messages/servicebound/" + name
+		one := path + "/{lockToken}"
+		list = append(list,
+			operation{method: http.MethodGet, pattern: path, rights: iothub.ServiceConnect, run: queue.receive},
+			operation{method: http.MethodDelete, pattern: one, rights: iothub.ServiceConnect, run: queue.complete},
+			operation{method: http.MethodPost, pattern: one + "/abandon", rights: iothub.ServiceConnect, run: queue.abandon},
+		)
 	}
+	return list
 }
 
-// receiveFeedback locks the next feedback message; its lock token is the ETag.
-// 204 says that none is due.
-func (c *call) receiveFeedback() error {
-	f, ok, err := c.hub.ReceiveFeedback(c.r.Context())
+// receive locks the next message; its lock token is the ETag. 204 says that none
+// is due.
+func (q serviceQueue) receive(c *call) error {
+	f, ok, err := q(c.hub).Receive(c.r.Context())
 	if err != nil {
 		return err
 	}
@@ -37,34 +43,34 @@ func (c *call) receiveFeedback() error {
 	}
 	h := c.w.Header()
 	h.Set("ETag", `"`+f.LockToken+`"`)
-	h.Set("Content-Type", iothub.FeedbackContentType)
+	h.Set("Content-Type", f.System.ContentType)
 	h.Set("iothub-messageid", f.System.MessageID)
 	h.Set("iothub-sequencenumber", strconv.FormatUint(f.SequenceNumber, 10))
 	h.Set("iothub-userid", f.System.UserID)
 	h.Set("iothub-enqueuedtime", iothub.FormatTime(f.EnqueuedTime))
 	h.Set("iothub-deliverycount", strconv.Itoa(f.DeliveryCount))
 	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(f.C2DMessage.Body)
+	_, _ = c.w.Write(f.Body)
 	return nil
 }
 
-func (c *call) completeFeedback() error {
+func (q serviceQueue) complete(c *call) error {
 	token, err := c.lockToken()
 	if err != nil {
 		return err
 	}
-	if err := c.hub.CompleteFeedback(c.r.Context(), token); err != nil {
+	if err := q(c.hub).Complete(c.r.Context(), token); err != nil {
 		return err
 	}
 	return c.noContent()
 }
 
-func (c *call) abandonFeedback() error {
+func (q serviceQueue) abandon(c *call) error {
 	token, err := c.lockToken()
 	if err != nil {
 		return err
 	}
-	if err := c.hub.AbandonFeedback(c.r.Context(), token); err != nil {
+	if err := q(c.hub).Abandon(c.r.Context(), token); err != nil {
 		return err
 	}
 	return c.noContent()

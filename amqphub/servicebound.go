@@ -16,26 +16,40 @@ import (
 // stay idle for ever: the C service client opens one with every sender.
 // Source: IoT Hub, AMQP support (receive feedback messages).
 func (p *peer) attachFeedback(a *amqp.Attach) (*amqp.Acceptance, error) {
+	return p.attachServiceBound(a, (*hub.Hub).Feedback, "/messages/serviceBound/feedback")
+}
+
+// attachFileNotifications opens a link on which a back end hears of uploaded files.
+// Source: IoT Hub, AMQP support (receive file upload notifications).
+func (p *peer) attachFileNotifications(a *amqp.Attach) (*amqp.Acceptance, error) {
+	return p.attachServiceBound(a, (*hub.Hub).FileNotifications, "/messages/serviceBound/filenotifications")
+}
+
+// attachServiceBound opens a link on which a back end receives from a queue; to is
+// the queue as messages name it.
+func (p *peer) attachServiceBound(a *amqp.Attach, queue func(*hub.Hub) *hub.ServiceQueue, to string) (*amqp.Acceptance, error) {
 	if err := p.authorize(iothub.ServiceConnect, ""); err != nil {
 		return nil, err
 	}
-	f := &feedbackSource{peer: p, sender: a.Sender, wake: make(chan struct{}, 1)}
+	f := &serviceSource{peer: p, queue: queue(p.hub), to: to, sender: a.Sender, wake: make(chan struct{}, 1)}
 	forget := p.track(iothub.ServiceConnect, "", a.Sender.Close)
-	unregister := p.hub.OnFeedback(f.signal)
+	unregister := f.queue.OnWaiting(f.signal)
 	f.end = func() {
 		unregister()
 		forget()
 	}
-	p.server.work.Go(f.run)
+	p.goLink("messages to the service", f.run)
 	return &amqp.Acceptance{Source: f}, nil
 }
 
-// feedbackSource sends feedback messages on one link. Its goroutine waits for
-// the store, so that neither the hub nor the connection's reader does.
-type feedbackSource struct {
+// serviceSource sends the messages of a queue on one link. Its goroutine waits
+// for the store, so that neither the hub nor the connection's reader does.
+type serviceSource struct {
 	peer   *peer
+	queue  *hub.ServiceQueue
+	to     string
 	sender *amqp.Sender
-	// wake has room for one signal: there may be feedback, credit or a decision.
+	// wake has room for one signal: there may be a message, credit or a decision.
 	wake chan struct{}
 	// end undoes what attaching registered.
 	end func()
@@ -53,14 +67,14 @@ type decision struct {
 	sent     *amqp.Sent
 }
 
-func (f *feedbackSource) signal() {
+func (f *serviceSource) signal() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (f *feedbackSource) decide(closed bool, d ...decision) {
+func (f *serviceSource) decide(closed bool, d ...decision) {
 	f.mu.Lock()
 	f.decided = append(f.decided, d...)
 	f.closed = f.closed || closed
@@ -69,11 +83,11 @@ func (f *feedbackSource) decide(closed bool, d ...decision) {
 }
 
 // Ready implements amqp.Source.
-func (f *feedbackSource) Ready(*amqp.Sender) { f.signal() }
+func (f *serviceSource) Ready(*amqp.Sender) { f.signal() }
 
 // run carries out decisions and sends, until the link is closed and everything
 // on it is decided.
-func (f *feedbackSource) run() {
+func (f *serviceSource) run() {
 	for range f.wake {
 		f.mu.Lock()
 		decided, closed := f.decided, f.closed
@@ -89,46 +103,46 @@ func (f *feedbackSource) run() {
 	}
 }
 
-func (f *feedbackSource) carryOut(d decision) {
-	settle := f.peer.hub.AbandonFeedback
+func (f *serviceSource) carryOut(d decision) {
+	settle := f.queue.Abandon
 	if d.complete {
-		settle = f.peer.hub.CompleteFeedback
+		settle = f.queue.Complete
 	}
 	err := settle(f.peer.hubContext(), d.token)
 	var answer wire.DeliveryState // nil repeats the client's outcome
 	if err != nil {
-		answer = wire.Rejected{Error: f.peer.refuse("feedback settlement", err)}
+		answer = wire.Rejected{Error: f.peer.refuse("settlement of "+f.to, err)}
 	}
 	_ = d.sent.Settle(answer) // a link that ended needs no answer
 }
 
-// pump sends until there is no credit or no feedback. It locks a message only
+// pump sends until there is no credit or no message. It locks a message only
 // when the link has credit for it.
-func (f *feedbackSource) pump() {
+func (f *serviceSource) pump() {
 	for {
 		if f.sender.Credit() == 0 {
 			f.sender.WantReady()
 			return
 		}
-		d, ok, err := f.peer.hub.ReceiveFeedback(f.peer.hubContext())
+		d, ok, err := f.queue.Receive(f.peer.hubContext())
 		if err != nil {
-			f.sender.Close(f.peer.refuse("feedback", err))
+			f.sender.Close(f.peer.refuse(f.to, err))
 			return
 		}
 		if !ok {
 			return
 		}
 		if err := f.send(d); err != nil {
-			f.peer.hub.ReleaseFeedback(d.LockToken)
+			f.queue.Release(d.LockToken)
 			if !errors.Is(err, amqp.ErrWouldBlock) {
-				f.peer.log.Debug("feedback not sent", "err", err)
+				f.peer.log.Debug("message not sent", "queue", f.to, "err", err)
 			}
 			return
 		}
 	}
 }
 
-func (f *feedbackSource) send(d hub.FeedbackDelivery) error {
+func (f *serviceSource) send(d hub.ServiceDelivery) error {
 	token, err := uuid.Parse(d.LockToken)
 	if err != nil {
 		return err
@@ -142,8 +156,8 @@ func (f *feedbackSource) send(d hub.FeedbackDelivery) error {
 		return err
 	}
 	b, err = wire.AppendProperties(b, &wire.Properties{
-		MessageID: d.LockToken, UserID: []byte(f.peer.hub.Name()), To: "/messages/serviceBound/feedback",
-		ContentType: iothub.FeedbackContentType, ContentEncoding: "utf-8", AbsoluteExpiryTime: d.ExpiryTime,
+		MessageID: d.LockToken, UserID: []byte(f.peer.hub.Name()), To: f.to,
+		ContentType: wire.Symbol(d.System.ContentType), ContentEncoding: "utf-8", AbsoluteExpiryTime: d.ExpiryTime,
 	})
 	if err != nil {
 		return err
@@ -154,7 +168,7 @@ func (f *feedbackSource) send(d hub.FeedbackDelivery) error {
 
 // Outcome implements amqp.Source: released and modified give the message back,
 // everything else ends it.
-func (f *feedbackSource) Outcome(sent *amqp.Sent, state wire.DeliveryState) {
+func (f *serviceSource) Outcome(sent *amqp.Sent, state wire.DeliveryState) {
 	d := decision{complete: true, sent: sent}
 	d.token, _ = sent.Value.(string)
 	switch state.(type) {
@@ -166,11 +180,11 @@ func (f *feedbackSource) Outcome(sent *amqp.Sent, state wire.DeliveryState) {
 
 // Closed implements amqp.Source: what was not settled is there for others, and
 // its delivery count stays.
-func (f *feedbackSource) Closed(_ *amqp.Sender, unsettled []*amqp.Sent, _ error) {
+func (f *serviceSource) Closed(_ *amqp.Sender, unsettled []*amqp.Sent, _ error) {
 	f.end()
 	for _, sent := range unsettled {
 		if token, ok := sent.Value.(string); ok {
-			f.peer.hub.ReleaseFeedback(token)
+			f.queue.Release(token)
 		}
 	}
 	f.decide(true)
