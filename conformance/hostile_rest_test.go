@@ -116,7 +116,7 @@ func (a *siege) badRequests() {
 		{"method: monstrous time-out", method(`{"methodName":"m","responseTimeoutInSeconds":1e300}`), 400, false},
 		{"method: name of 20 KB", method(`{"methodName":"` + long + `"}`), 400, false},
 		{"method: nobody there", method(`{"methodName":"m","responseTimeoutInSeconds":5}`), 404, false},
-		{"not implemented", a.request("POST /devices/query"+v, `{"query":"SELECT *"}`, token), 501, false},
+		{"not implemented", a.request("POST /twins/d/streams/s"+v, `{}`, token), 501, false},
 	} {
 		conn := a.dialTLS(443)
 		mark := a.mark()

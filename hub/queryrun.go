@@ -45,53 +45,67 @@ func (r *queryRun) twins(ctx context.Context) (QueryPage, error) {
 	var items []json.RawMessage
 	for len(items) < r.size {
 		// One more than needed tells whether a page follows.
-		ids, err := r.selectIDs(ctx, after, r.size-len(items)+1)
+		limit := r.size - len(items) + 1
+		rows, err := r.selectTwins(ctx, after, limit)
 		if err != nil {
 			return QueryPage{}, err
 		}
-		for _, id := range ids {
+		for i := range rows {
 			if len(items) == r.size {
 				return r.page(itemType, items, true, idKey(after)), nil
 			}
-			item, ok, err := r.twin(ctx, id)
+			item, ok, err := r.twin(ctx, &rows[i])
 			if err != nil {
 				return QueryPage{}, err
 			}
 			if ok {
 				items = append(items, item)
 			}
-			after = id
+			after = rows[i].id
 		}
-		if len(ids) == 0 {
+		if len(rows) < limit {
 			break
 		}
 	}
 	return r.page(itemType, items, false, nil), nil
 }
 
-func (r *queryRun) selectIDs(ctx context.Context, after iothub.ID, limit int) ([]iothub.ID, error) {
-	var ids []iothub.ID
-	err := r.h.o.Registry.Select(ctx, registry.Selection{
-		Modules: r.q.Collection == query.Modules, Where: r.q.Where, After: after, Live: live{r.h},
-	}, func(row registry.Row) bool {
-		ids = append(ids, row.ID())
-		return len(ids) < limit
-	})
-	return ids, err
+// selectedTwin is a twin that a query found.
+type selectedTwin struct {
+	id       iothub.ID
+	identity iothub.Identity
+	twin     iothub.Twin
+	read     bool
 }
 
-// twin returns the row of one identity; ok is false when a write since its
+func (r *queryRun) selectTwins(ctx context.Context, after iothub.ID, limit int) ([]selectedTwin, error) {
+	var rows []selectedTwin
+	err := r.h.o.Registry.Select(ctx, registry.Selection{
+		Modules: r.q.Collection == query.Modules, Where: r.q.Where, After: after, Limit: limit, Live: live{r.h},
+	}, func(row registry.Row) bool {
+		t := selectedTwin{id: row.ID()}
+		t.identity, t.twin, t.read = row.Record()
+		rows = append(rows, t)
+		return len(rows) < limit
+	})
+	return rows, err
+}
+
+// twin returns the row of one twin; ok is false when a write since its
 // selection made it another one.
-func (r *queryRun) twin(ctx context.Context, id iothub.ID) (item json.RawMessage, ok bool, err error) {
-	identity, twin, err := r.h.o.Registry.Twin(ctx, id)
-	if err != nil {
-		if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
-			return nil, false, nil
+func (r *queryRun) twin(ctx context.Context, t *selectedTwin) (item json.RawMessage, ok bool, err error) {
+	if !t.read {
+		t.identity, t.twin, err = r.h.o.Registry.Twin(ctx, t.id)
+		if err != nil {
+			if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
+				return nil, false, nil
+			}
+			return nil, false, err
 		}
-		return nil, false, err
 	}
+	identity, twin := t.identity, t.twin
 	doc := &query.TwinDocument{Identity: &identity, Twin: &twin, Live: live{r.h}}
-	if r.q.Where != nil && !r.q.Where.Matches(doc) {
+	if !t.read && r.q.Where != nil && !r.q.Where.Matches(doc) {
 		return nil, false, nil
 	}
 	if r.q.All {

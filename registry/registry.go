@@ -36,6 +36,7 @@ type Options struct {
 
 // Registry implements the identity registry. It is safe for concurrent use.
 type Registry struct {
+	noted    *notedRecords
 	records  store.Records
 	ownsHost func(string) bool
 	policies []policy
@@ -59,7 +60,8 @@ func New(o Options) (*Registry, error) {
 	if o.Records == nil {
 		return nil, errors.New("registry: no records given")
 	}
-	r := &Registry{records: o.Records, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
+	noted := newNotedRecords(o.Records)
+	r := &Registry{noted: noted, records: noted, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
 	if r.maxIdentities == 0 {
 		r.maxIdentities = iothub.MaxIdentities
 	}

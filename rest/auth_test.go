@@ -145,7 +145,7 @@ func TestUnknownHost(t *testing.T) {
 	r := w.request("GET", "/devices?"+testVersion, "")
 	r.Host = "other.azure-devices.net"
 	w.send(r).refused(legacy, iothub.CodeIotHubNotFound)
-	r = w.request("POST", "/devices/query?"+testVersion, "{}")
+	r = w.request("POST", "/twins/d/streams/s?"+testVersion, "{}")
 	r.Host = "other.azure-devices.net"
 	w.send(r).refused(legacy, iothub.CodeIotHubNotFound)
 }

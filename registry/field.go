@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/query"
+	"github.com/hubnerite/hubnerite/store"
+)
+
+// field is where a name's value stands in a stored record.
+type field struct {
+	path []string
+	// rest leads on from there, from the first index on.
+	rest []query.Step
+	// absent is the value when the record has none there.
+	absent query.Value
+}
+
+// fieldsOf returns the fields of names; ok is false when a name is not one
+// value of the record.
+func fieldsOf(paths []*query.Path) (fields []field, ok bool) {
+	for _, p := range paths {
+		f, ok := fieldOf(p)
+		if !ok {
+			return nil, false
+		}
+		fields = append(fields, f)
+	}
+	return fields, true
+}
+
+func fieldOf(p *query.Path) (f field, ok bool) {
+	steps := p.Steps
+	f.absent = query.Undefined{}
+	switch p.Root {
+	case "tags":
+		f.path = []string{"twin", "tags"}
+	case "properties":
+		if len(steps) < 2 || steps[0].IsIndex || steps[1].IsIndex || steps[0].Name != "desired" && steps[0].Name != "reported" {
+			return f, false
+		}
+		f.path = []string{"twin", steps[0].Name, "values"}
+		switch steps = steps[1:]; steps[0].Name {
+		case "$metadata":
+			return f, false
+		case "$version":
+			f.path = []string{"twin", p.Steps[0].Name, "version"}
+			steps = steps[1:]
+		}
+	case "status":
+		f.path = []string{"identity", "Status"}
+	case "modelId":
+		f.path, f.absent = []string{"twin", "modelId"}, ""
+	case "version":
+		f.path = []string{"twin", "version"}
+	default:
+		return f, false
+	}
+	for len(steps) > 0 && !steps[0].IsIndex {
+		f.path = append(f.path, steps[0].Name)
+		steps = steps[1:]
+	}
+	f.rest = steps
+	return f, true
+}
+
+// project is scan for records of which single values can be read.
+func (t *table) project(ctx context.Context, p store.Projector, fields []field, yield func(iothub.ID, rowRevision, []query.Value) error) error {
+	paths := [][]string{{"identity", "GenerationID"}}
+	for _, f := range fields {
+		paths = append(paths, f.path)
+	}
+	values := make([]query.Value, len(fields))
+	resume := ""
+	for {
+		next, err := p.Project(ctx, store.ListFilter{Kind: t.kind}, paths, resume, scanPage, func(row store.Projection) error {
+			generation, _ := decodeValue(row.Values[0]).(string)
+			for i, f := range fields {
+				raw := row.Values[i+1]
+				if raw == nil {
+					values[i] = f.absent
+					continue
+				}
+				values[i] = query.Follow(decodeValue(raw), f.rest)
+			}
+			return yield(row.ID, rowRevision{generationNumber(generation), row.Revision}, values)
+		})
+		if err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		resume = next
+	}
+}
+
+// decodeValue returns a stored JSON value.
+func decodeValue(raw []byte) any {
+	if len(raw) == 0 {
+		return query.Undefined{}
+	}
+	switch raw[0] {
+	case '"':
+		if bytes.IndexByte(raw, '\\') < 0 {
+			return string(raw[1 : len(raw)-1])
+		}
+	case 't':
+		return true
+	case 'f':
+		return false
+	case 'n':
+		return nil
+	case '{':
+		// Conditions see no more of an object than that it is one.
+		return map[string]any{}
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return query.FromJSON(json.Number(raw))
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return query.Undefined{}
+	}
+	return v
+}
+
+// generationText is the generation ID of a row.
+func generationText(n int64) string { return strconv.FormatInt(n, 10) }
