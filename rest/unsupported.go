@@ -15,14 +15,10 @@ type unsupported struct {
 
 // unsupportedOperations lists what the service has on its HTTPS endpoint beyond
 // the other files of this package.
-// Source: IoT Hub service API 2021-04-12, IoT Hub devguide (file upload, device
-// streams).
+// Source: IoT Hub service API 2021-04-12, IoT Hub devguide (device streams).
 func unsupportedOperations() []unsupported {
 	return []unsupported{
 		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
-		{http.MethodPost, "/devices/{deviceID}/files", "file upload"},
-		{http.MethodPost, "/devices/{deviceID}/files/notifications", "file upload notification"},
-		{http.MethodPost, "/devices/{deviceID}/files/notifications/{correlationID}", "file upload notification"},
 		{http.MethodPost, "/twins/{deviceID}/streams/{stream}", "device streams"},
 		{http.MethodGet, "/jobs/v2/query", "scheduled jobs query"},
 		{http.MethodGet, "/jobs/v2/{job}", "scheduled jobs"},
@@ -33,9 +29,6 @@ func unsupportedOperations() []unsupported {
 		{http.MethodGet, "/configurations/{configuration}", "configurations"},
 		{http.MethodPut, "/configurations/{configuration}", "configurations"},
 		{http.MethodDelete, "/configurations/{configuration}", "configurations"},
-		{http.MethodGet, "/messages/servicebound/filenotifications", "file notifications"},
-		{http.MethodDelete, "/messages/servicebound/filenotifications/{lockToken}", "file notifications"},
-		{http.MethodPost, "/messages/servicebound/filenotifications/{lockToken}/abandon", "file notifications"},
 	}
 }
 
