@@ -102,7 +102,7 @@ func TestPanickingHandler(t *testing.T) {
 						condition = p.condition(f.fields[0])
 					}
 				}
-				<-p.ended
+				t.Log(<-p.ended)
 				if want := map[bool]string{true: "amqp:internal-error"}[told]; condition != want {
 					t.Errorf("closed with %q, want %q", condition, want)
 				}
@@ -113,7 +113,7 @@ func TestPanickingHandler(t *testing.T) {
 					t.Error(err)
 				}
 				_ = bystander.nc.Close()
-				<-bystander.ended
+				t.Log(<-bystander.ended)
 				if n := strings.Count(text.String(), `msg="amqp handler panicked`); n != 1 || !strings.Contains(text.String(), "panic_test.go") ||
 					strings.Contains(text.String(), "handler failed") {
 					t.Errorf("logged %d times:\n%s", n, text.String())
@@ -138,7 +138,7 @@ func TestPanickingAuthenticator(t *testing.T) {
 		p.expect(0x40)
 		p.same(ubyte(wire.SASLSys), p.expect(0x44).fields[0])
 		_ = p.nc.Close()
-		<-p.ended
+		t.Log(<-p.ended)
 	})
 	if strings.Count(text.String(), `msg="amqp handler panicked`) != 1 {
 		t.Error(text.String())

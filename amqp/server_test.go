@@ -148,14 +148,8 @@ func TestShutdown(t *testing.T) {
 func TestShutdownWithStalledReaders(t *testing.T) {
 	server := certificate(t, "server.example")
 	synctest.Test(t, func(t *testing.T) {
-		g := giving()
-		full := make(chan struct{}, 10)
-		g.onReady = func(s *Sender) {
-			for s.TrySend(Message{Payload: [][]byte{pattern(30_000)}}) == nil {
-			}
-			full <- struct{}{}
-		}
-		srv := NewServer(Config{Handler: g})
+		full := make(flood, 10)
+		srv := NewServer(Config{Handler: full})
 		var clients []net.Conn
 		ended := make(chan error, 10)
 		for range 3 {
@@ -193,6 +187,23 @@ func TestShutdownWithStalledReaders(t *testing.T) {
 		}
 	})
 }
+
+// flood sends as much as it can on every link, and says so.
+type flood chan struct{}
+
+func (f flood) Open(*Conn) error                    { return nil }
+func (f flood) Closed(*Conn, error)                 {}
+func (f flood) Attach(*Attach) (*Acceptance, error) { return &Acceptance{Source: floodSource{f}}, nil }
+
+type floodSource struct{ full flood }
+
+func (f floodSource) Ready(s *Sender) {
+	for s.TrySend(Message{Payload: [][]byte{pattern(30_000)}}) == nil {
+	}
+	f.full <- struct{}{}
+}
+func (f floodSource) Outcome(d *Sent, _ wire.DeliveryState) { _ = d.Settle(nil) }
+func (f floodSource) Closed(*Sender, []*Sent, error)        {}
 
 func TestShutdownCutOff(t *testing.T) {
 	scripted(t, Config{CloseTimeout: time.Hour}, func(t *testing.T, p *peer) {

@@ -20,7 +20,7 @@ func (p *peer) attachC2DSender(a *amqp.Attach) (*amqp.Acceptance, error) {
 	s := &c2dSender{peer: p, queue: make(chan *amqp.Delivery, c2dCredit)}
 	s.ctx, s.stop = context.WithCancel(a.Session.Conn().Context())
 	s.forget = p.track(iothub.ServiceConnect, "", a.Receiver.Close)
-	p.server.work.Go(s.run)
+	p.goLink("cloud-to-device sends", s.run)
 	return &amqp.Acceptance{Sink: s, Credit: c2dCredit, MaxMessageSize: iothub.MaxTelemetrySize}, nil
 }
 

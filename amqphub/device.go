@@ -309,7 +309,7 @@ func (d *device) doLocked(f func()) {
 	d.work = append(d.work, f)
 	if !d.running {
 		d.running = true
-		d.peer.server.work.Go(d.run)
+		d.peer.goLink("device", d.run)
 	}
 }
 

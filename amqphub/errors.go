@@ -33,3 +33,8 @@ func wireError(e *iothub.Error, now time.Time) *amqp.Error {
 
 // hubContext is for work that has no caller to wait for.
 func (p *peer) hubContext() context.Context { return context.Background() }
+
+// goLink runs a link's goroutine. A fault in it ends the connection alone.
+func (p *peer) goLink(what string, run func()) {
+	p.server.work.Go(func() { p.conn.Protect(what, run) })
+}

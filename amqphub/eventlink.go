@@ -131,7 +131,7 @@ func (p *peer) attachReader(a *amqp.Attach, address eventAddress) (*amqp.Accepta
 		return nil, err
 	}
 	r.forget = p.trackEvents(iothub.ServiceConnect, address.rest, a.Sender.Close)
-	p.server.work.Go(r.run)
+	p.goLink("event reading", r.run)
 	return answer, nil
 }
 

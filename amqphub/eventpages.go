@@ -122,7 +122,7 @@ func (e *eventPages) get(ctx context.Context, partition int, number int64) (page
 		}
 		load := part.loading[number]
 		if load == nil {
-			load = &pageLoad{done: make(chan struct{})}
+			load = &pageLoad{done: make(chan struct{}), next: number}
 			part.loading[number] = load
 			e.mu.Unlock()
 			e.load(ctx, load, partition, number, limit)
@@ -162,18 +162,21 @@ func (p *partitionPages) behind(number int64) int {
 	return at
 }
 
-// load makes a page and keeps it.
+// load makes a page and keeps it. Whatever happens, nobody waits for it afterwards.
 func (e *eventPages) load(ctx context.Context, load *pageLoad, partition int, number int64, limit int) {
-	average := e.encode(ctx, load, partition, number, limit)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	part := &e.partitions[partition]
-	delete(part.loading, number)
-	if load.page != nil {
-		part.average = average
-		e.keepLocked(load.page)
-	}
-	close(load.done)
+	average := 0
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		part := &e.partitions[partition]
+		delete(part.loading, number)
+		if load.page != nil {
+			part.average = average
+			e.keepLocked(load.page)
+		}
+		close(load.done)
+	}()
+	average = e.encode(ctx, load, partition, number, limit)
 }
 
 func (e *eventPages) keepLocked(page *eventPage) {
