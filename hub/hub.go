@@ -70,7 +70,8 @@ type Hub struct {
 
 	twinLanguage twinLanguage
 
-	jobs jobs
+	jobs           jobs
+	configurations configurations
 
 	connected counter
 	// storedCalls holds *storedCall.
@@ -154,6 +155,7 @@ func New(o Options) (*Hub, error) {
 		consumerGroups: map[string]consumerGroup{},
 		twinLanguage:   newTwinLanguage(),
 		jobs:           newJobs(),
+		configurations: newConfigurations(),
 	}
 	h.connectionEvents.idle.L = &h.connectionEvents.mu
 	h.deadLetters.idle.L = &h.deadLetters.mu
@@ -182,6 +184,9 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	// These run from now on.
+	if err := h.loadConfigurations(ctx); err != nil {
+		return nil, err
+	}
 	if err := h.loadJobs(ctx); err != nil {
 		return nil, err
 	}

@@ -248,6 +248,7 @@ func (h *Hub) connectionInfo(ctx context.Context, identity iothub.Identity) (iot
 	expired := p.queue.refresh(now)
 	info := iothub.ConnectionInfo{
 		Connected: p.conn != nil, StateUpdatedTime: p.stateUpdated, C2DCount: p.queue.waiting(),
+		Configurations: h.configurationStates(identity.ID),
 	}
 	p.scheduleLocked()
 	p.mu.Unlock()

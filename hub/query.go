@@ -173,7 +173,3 @@ func (l live) C2DCount(id iothub.ID, generation string) int {
 
 // Configurations implements query.Live.
 func (l live) Configurations(id iothub.ID) map[string]any { return l.h.configurationStates(id) }
-
-// configurationStates returns what automatic device management says of an
-// identity, by configuration ID: {"fw": {"status": "Applied"}}; nil for nothing.
-func (h *Hub) configurationStates(iothub.ID) map[string]any { return nil }

@@ -82,13 +82,16 @@ type Identity struct {
 	ManagedBy string
 }
 
-// ConnectionInfo is what the hub knows of the connection of an identity.
+// ConnectionInfo is what the hub knows of an identity beside what is in the registry.
 type ConnectionInfo struct {
 	Connected        bool
 	StateUpdatedTime time.Time
 	LastActivityTime time.Time
 	// C2DCount is the number of waiting cloud-to-device messages.
 	C2DCount int
+	// Configurations is what automatic device management says of the twin, by
+	// configuration ID: {"fw": {"status": "Applied"}}; nil for nothing.
+	Configurations map[string]any
 }
 
 // ConnectionState returns "Connected" or "Disconnected".

@@ -76,6 +76,7 @@ func MarshalTwin(i Identity, t Twin, c ConnectionInfo) ([]byte, error) {
 		ModelID:        t.ModelID, Version: t.Version, Tags: t.Tags,
 		Properties:   propertiesJSON{t.Desired.document(true), t.Reported.document(true)},
 		Capabilities: i.Capabilities, DeviceScope: i.DeviceScope, ParentScopes: i.ParentScopes,
+		Configurations: c.Configurations,
 	})
 }
 
@@ -125,6 +126,7 @@ type twinJSON struct {
 	Capabilities       Capabilities       `json:"capabilities"`
 	DeviceScope        string             `json:"deviceScope,omitempty"`
 	ParentScopes       []string           `json:"parentScopes,omitempty"`
+	Configurations     map[string]any     `json:"configurations,omitempty"`
 }
 
 type twinThumbprintJSON struct {
