@@ -36,8 +36,8 @@ type Options struct {
 
 // Registry implements the identity registry. It is safe for concurrent use.
 type Registry struct {
-	told     *toldRecords
 	noted    *notedRecords
+	told     *toldRecords
 	records  store.Records
 	ownsHost func(string) bool
 	policies []policy
@@ -61,10 +61,9 @@ func New(o Options) (*Registry, error) {
 	if o.Records == nil {
 		return nil, errors.New("registry: no records given")
 	}
-	told := &toldRecords{Records: o.Records}
-	o.Records = told
 	noted := newNotedRecords(o.Records)
-	r := &Registry{told: told, noted: noted, records: noted, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
+	told := &toldRecords{Records: noted}
+	r := &Registry{noted: noted, told: told, records: told, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
 	if r.maxIdentities == 0 {
 		r.maxIdentities = iothub.MaxIdentities
 	}

@@ -20,10 +20,6 @@ func unsupportedOperations() []unsupported {
 	return []unsupported{
 		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
 		{http.MethodPost, "/twins/{deviceID}/streams/{stream}", "device streams"},
-		{http.MethodGet, "/jobs/v2/query", "scheduled jobs query"},
-		{http.MethodGet, "/jobs/v2/{job}", "scheduled jobs"},
-		{http.MethodPut, "/jobs/v2/{job}", "scheduled jobs"},
-		{http.MethodPost, "/jobs/v2/{job}/cancel", "scheduled jobs"},
 		{http.MethodGet, "/configurations", "configurations"},
 		{http.MethodPost, "/configurations/testQueries", "configuration test queries"},
 		{http.MethodGet, "/configurations/{configuration}", "configurations"},
