@@ -214,11 +214,6 @@ func (p *peer) trackLink(l *link) (forget func()) {
 	}
 }
 
-// goLink runs a link's goroutine. A fault in it ends the connection alone.
-func (p *peer) goLink(what string, run func()) {
-	p.server.work.Go(func() { p.conn.Protect(what, run) })
-}
-
 // sweep detaches the links that no grant covers any more.
 func (p *peer) sweep() {
 	type ended struct {
