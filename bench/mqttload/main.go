@@ -38,6 +38,8 @@ type settings struct {
 	payload           int
 	check             bool
 	fill              bool
+	idle              int
+	settle            time.Duration
 	scenarios         []scenario
 	transports        []string
 	durabilities      []string
@@ -55,6 +57,8 @@ func parse(args []string) (settings, error) {
 	flags.DurationVar(&s.measure, "measure", 1500*time.Millisecond, "time of each measurement")
 	flags.IntVar(&s.payload, "payload", 256, "bytes of a message")
 	flags.BoolVar(&s.fill, "fill", true, "fill the emulator's log to its limit first")
+	flags.IntVar(&s.idle, "idle", 0, "measure the memory of so many idle connections instead")
+	flags.DurationVar(&s.settle, "settle", 150*time.Second, "time between connecting and measuring memory")
 	flags.BoolVar(&s.check, "check", false, "fail when a target is missed")
 	only := flags.String("scenario", "", "only these, for example 10x64,1x1")
 	transports := flags.String("transport", "plain,tls", "plain, tls or both")
@@ -88,6 +92,12 @@ func run(args []string, out io.Writer) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
 	}
+	if s.mosquitto == "" {
+		_, _ = fmt.Fprintln(out, "mosquitto: not run (it is not installed); nothing to compare with")
+	}
+	if s.idle > 0 {
+		return measureIdle(ctx, s, out)
+	}
 	devices := 0
 	for _, sc := range s.scenarios {
 		devices = max(devices, sc.devices)
@@ -115,9 +125,7 @@ func run(args []string, out io.Writer) (err error) {
 			}
 		}
 	}
-	if s.mosquitto == "" {
-		_, _ = fmt.Fprintln(out, "mosquitto: not run (it is not installed); no ratios")
-	} else {
+	if s.mosquitto != "" {
 		server, err := startMosquitto(ctx, s.mosquitto, s.dir, devices)
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,8 +66,12 @@ func startEmulator(ctx context.Context, name, binary, dir, durability string, de
 		"start", "--data", data, "--durability", durability, "--ready-file", ready, "--log-level", "warn",
 		"--mqtt-port=0", "--mqtt-plain-port=0", "--amqp-port=0", "--amqp-plain-port=-1", "--https-port=0", "--admin-port=0",
 	}
-	for i := range devices {
-		args = append(args, "--device", deviceName(i))
+	names := make([]string, devices)
+	for i := range names {
+		names[i] = deviceName(i)
+	}
+	for some := range slices.Chunk(names, 1000) {
+		args = append(args, "--device="+strings.Join(some, ","))
 	}
 	s := &server{name: name + " " + durability, durability: durability, passwords: map[string]string{}}
 	if err := s.start(ctx, binary, args); err != nil {
@@ -153,7 +158,9 @@ keyfile %s
 	for i := range devices {
 		s.passwords[deviceName(i)] = "none"
 	}
-	if err := s.start(ctx, program, []string{"-c", config}); err != nil {
+	// It does not raise its limit of open files itself, as Go programs do.
+	shell := `ulimit -n "$(ulimit -H -n)" && exec "$0" "$@"`
+	if err := s.start(ctx, "/bin/sh", []string{"-c", shell, program, "-c", config}); err != nil {
 		return nil, err
 	}
 	err = s.poll(func() error {
