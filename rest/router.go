@@ -91,7 +91,7 @@ func New(o Options) *Server {
 	for _, operations := range [][]operation{
 		deviceOperations(), moduleOperations(), bulkOperations(), registryJobOperations(), twinOperations(), methodOperations(),
 		c2dOperations(), feedbackOperations(), statisticsOperations(),
-		telemetryOperations(), deviceC2DOperations(), fileOperations(), digitalTwinOperations(), jobOperations(), queryOperations(),
+		telemetryOperations(), deviceC2DOperations(), fileOperations(), digitalTwinOperations(), jobOperations(), configurationOperations(), queryOperations(),
 	} {
 		for _, op := range operations {
 			s.mux.Method(op.method, op.pattern, s.handle(op))

@@ -18,13 +18,7 @@ type unsupported struct {
 // Source: IoT Hub service API 2021-04-12, IoT Hub devguide (device streams).
 func unsupportedOperations() []unsupported {
 	return []unsupported{
-		{http.MethodPost, "/devices/{deviceID}/applyconfigurationcontent", "apply configuration content"},
 		{http.MethodPost, "/twins/{deviceID}/streams/{stream}", "device streams"},
-		{http.MethodGet, "/configurations", "configurations"},
-		{http.MethodPost, "/configurations/testQueries", "configuration test queries"},
-		{http.MethodGet, "/configurations/{configuration}", "configurations"},
-		{http.MethodPut, "/configurations/{configuration}", "configurations"},
-		{http.MethodDelete, "/configurations/{configuration}", "configurations"},
 	}
 }
 
