@@ -1,9 +1,6 @@
 package iothub
 
-import (
-	"encoding/json"
-	"maps"
-)
+import "strconv"
 
 // The bodies of what the hub itself tells of. Source: IoT Hub non-telemetry
 // event schemas.
@@ -12,32 +9,31 @@ import (
 // as written, nulls included, with the metadata of what they left and the
 // versions. A nil part has not changed.
 func MarshalTwinUpdate(t Twin, tags, desired, reported map[string]any) ([]byte, error) {
-	type changed struct {
-		Desired  map[string]any `json:"desired,omitempty"`
-		Reported map[string]any `json:"reported,omitempty"`
+	b := strconv.AppendInt(append(make([]byte, 0, 512), `{"version":`...), t.Version, 10)
+	var err error
+	if len(tags) > 0 {
+		if b, err = appendJSONValue(appendJSONMember(b, "tags"), tags); err != nil {
+			return nil, err
+		}
 	}
-	doc := struct {
-		Version    int64          `json:"version"`
-		Tags       map[string]any `json:"tags,omitempty"`
-		Properties *changed       `json:"properties,omitempty"`
-	}{Version: t.Version, Tags: tags}
-	if desired != nil || reported != nil {
-		doc.Properties = &changed{t.Desired.changed(desired), t.Reported.changed(reported)}
+	if desired == nil && reported == nil {
+		return append(b, '}'), nil
 	}
-	return json.Marshal(doc)
-}
-
-// changed returns a patch with the section's version and the metadata of what
-// it wrote; nil for a nil patch.
-func (s Section) changed(patch map[string]any) map[string]any {
-	if patch == nil {
-		return nil
+	b = append(appendJSONMember(b, "properties"), '{')
+	for _, part := range []struct {
+		name    string
+		section Section
+		patch   map[string]any
+	}{{"desired", t.Desired, desired}, {"reported", t.Reported, reported}} {
+		if part.patch == nil {
+			continue
+		}
+		changed := Section{Values: part.patch, Metadata: part.section.Metadata.only(part.patch), Version: part.section.Version}
+		if b, err = changed.appendDocument(appendJSONMember(b, part.name), true); err != nil {
+			return nil, err
+		}
 	}
-	out := make(map[string]any, len(patch)+2)
-	maps.Copy(out, patch)
-	out["$metadata"] = s.Metadata.only(patch)
-	out["$version"] = s.Version
-	return out
+	return append(b, "}}"...), nil
 }
 
 // only returns the metadata of what a patch wrote and did not delete.
@@ -64,15 +60,18 @@ func MarshalEventTwin(id ID, t Twin) ([]byte, error) {
 	if tags == nil {
 		tags = map[string]any{}
 	}
-	return json.Marshal(struct {
-		DeviceID   string         `json:"deviceId"`
-		ModuleID   string         `json:"moduleId,omitempty"`
-		ETag       string         `json:"etag"`
-		Version    int64          `json:"version"`
-		Tags       map[string]any `json:"tags"`
-		Properties propertiesJSON `json:"properties"`
-	}{
-		id.DeviceID, id.ModuleID, t.ETagText(), t.Version, tags,
-		propertiesJSON{t.Desired.document(true), t.Reported.document(true)},
-	})
+	b := appendJSONString(append(make([]byte, 0, 1024), `{"deviceId":`...), id.DeviceID)
+	if id.IsModule() {
+		b = appendJSONString(appendJSONMember(b, "moduleId"), id.ModuleID)
+	}
+	b = appendJSONString(appendJSONMember(b, "etag"), t.ETagText())
+	b = strconv.AppendInt(appendJSONMember(b, "version"), t.Version, 10)
+	b, err := appendJSONValue(appendJSONMember(b, "tags"), tags)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = t.appendProperties(appendJSONMember(b, "properties"), true); err != nil {
+		return nil, err
+	}
+	return append(b, '}'), nil
 }

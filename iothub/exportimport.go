@@ -128,14 +128,14 @@ func ExportDevice(i Identity, t Twin, withKeys bool) (ExportImportDevice, error)
 		e.Capabilities, e.DeviceScope, e.ParentScopes = &i.Capabilities, i.DeviceScope, i.ParentScopes
 	}
 	var err error
-	if e.Tags, err = json.Marshal(t.Tags); err != nil {
+	if e.Tags, err = appendJSONValue(nil, t.Tags); err != nil {
 		return e, err
 	}
 	e.Properties = &ExportImportProperties{}
-	if e.Properties.Desired, err = json.Marshal(t.Desired.document(true)); err != nil {
+	if e.Properties.Desired, err = t.Desired.appendDocument(nil, true); err != nil {
 		return e, err
 	}
-	e.Properties.Reported, err = json.Marshal(t.Reported.document(true))
+	e.Properties.Reported, err = t.Reported.appendDocument(nil, true)
 	return e, err
 }
 

@@ -2,6 +2,7 @@ package iothub
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -105,53 +106,33 @@ func (c ConnectionInfo) ConnectionState() string {
 // MarshalIdentity returns the JSON of a device or a module as the registry
 // operations answer it. Source: Device and Module, service API 2021-04-12.
 func MarshalIdentity(i Identity, c ConnectionInfo) ([]byte, error) {
+	b := append(make([]byte, 0, 1024), '{')
 	if i.ID.IsModule() {
-		return json.Marshal(moduleJSON{
-			ModuleID: i.ID.ModuleID, ManagedBy: stringOrNull(i.ManagedBy), DeviceID: i.ID.DeviceID,
-			GenerationID: i.GenerationID, ETag: i.ETag,
-			ConnectionState: c.ConnectionState(), ConnectionStateUpdatedTime: FormatTime(c.StateUpdatedTime),
-			LastActivityTime: FormatTime(c.LastActivityTime), C2DCount: c.C2DCount,
-			Authentication: i.Authentication,
-		})
+		b = appendJSONString(appendJSONMember(b, "moduleId"), i.ID.ModuleID)
+		b = appendJSONText(b, "managedBy", i.ManagedBy)
 	}
-	return json.Marshal(deviceJSON{
-		DeviceID: i.ID.DeviceID, GenerationID: i.GenerationID, ETag: i.ETag,
-		ConnectionState: c.ConnectionState(), Status: i.Status, StatusReason: stringOrNull(i.StatusReason),
-		ConnectionStateUpdatedTime: FormatTime(c.StateUpdatedTime), StatusUpdatedTime: FormatTime(i.StatusUpdatedTime),
-		LastActivityTime: FormatTime(c.LastActivityTime), C2DCount: c.C2DCount,
-		Authentication: i.Authentication, Capabilities: i.Capabilities,
-		DeviceScope: i.DeviceScope, ParentScopes: i.ParentScopes,
-	})
-}
-
-type deviceJSON struct {
-	DeviceID                   string         `json:"deviceId"`
-	GenerationID               string         `json:"generationId"`
-	ETag                       string         `json:"etag"`
-	ConnectionState            string         `json:"connectionState"`
-	Status                     Status         `json:"status"`
-	StatusReason               *string        `json:"statusReason"`
-	ConnectionStateUpdatedTime string         `json:"connectionStateUpdatedTime"`
-	StatusUpdatedTime          string         `json:"statusUpdatedTime"`
-	LastActivityTime           string         `json:"lastActivityTime"`
-	C2DCount                   int            `json:"cloudToDeviceMessageCount"`
-	Authentication             Authentication `json:"authentication"`
-	Capabilities               Capabilities   `json:"capabilities"`
-	DeviceScope                string         `json:"deviceScope,omitempty"`
-	ParentScopes               []string       `json:"parentScopes,omitempty"`
-}
-
-type moduleJSON struct {
-	ModuleID                   string         `json:"moduleId"`
-	ManagedBy                  *string        `json:"managedBy"`
-	DeviceID                   string         `json:"deviceId"`
-	GenerationID               string         `json:"generationId"`
-	ETag                       string         `json:"etag"`
-	ConnectionState            string         `json:"connectionState"`
-	ConnectionStateUpdatedTime string         `json:"connectionStateUpdatedTime"`
-	LastActivityTime           string         `json:"lastActivityTime"`
-	C2DCount                   int            `json:"cloudToDeviceMessageCount"`
-	Authentication             Authentication `json:"authentication"`
+	b = appendJSONString(appendJSONMember(b, "deviceId"), i.ID.DeviceID)
+	b = appendJSONString(appendJSONMember(b, "generationId"), i.GenerationID)
+	b = appendJSONString(appendJSONMember(b, "etag"), i.ETag)
+	b = appendJSONString(appendJSONMember(b, "connectionState"), c.ConnectionState())
+	if !i.ID.IsModule() {
+		b = appendJSONString(appendJSONMember(b, "status"), string(i.Status))
+		b = appendJSONText(b, "statusReason", i.StatusReason)
+		b = appendJSONTime(b, "statusUpdatedTime", i.StatusUpdatedTime)
+	}
+	b = appendJSONTime(b, "connectionStateUpdatedTime", c.StateUpdatedTime)
+	b = appendJSONTime(b, "lastActivityTime", c.LastActivityTime)
+	b = strconv.AppendInt(appendJSONMember(b, "cloudToDeviceMessageCount"), int64(c.C2DCount), 10)
+	b = append(appendJSONMember(b, "authentication"), `{"symmetricKey":{`...)
+	b = appendJSONText(b, "primaryKey", i.Authentication.SymmetricKey.PrimaryKey)
+	b = appendJSONText(b, "secondaryKey", i.Authentication.SymmetricKey.SecondaryKey)
+	b = appendJSONThumbprints(append(b, '}'), i.Authentication.X509Thumbprint, "primaryThumbprint", "secondaryThumbprint")
+	b = appendJSONString(appendJSONMember(b, "type"), string(i.Authentication.Type))
+	b = append(b, '}')
+	if !i.ID.IsModule() {
+		b = appendJSONScopes(b, i)
+	}
+	return append(b, '}'), nil
 }
 
 func stringOrNull(s string) *string {

@@ -9,5 +9,7 @@ func FormatTime(t time.Time) string {
 	if t.IsZero() {
 		return "0001-01-01T00:00:00Z"
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.0000000Z")
+	return t.UTC().Format(timeLayout)
 }
+
+const timeLayout = "2006-01-02T15:04:05.0000000Z"

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"time"
 )
@@ -158,7 +159,7 @@ func mergeValues(base, patch map[string]any) map[string]any {
 }
 
 func mergeMetadata(base *Metadata, patch map[string]any, now time.Time, stamp int64) *Metadata {
-	out := &Metadata{LastUpdated: now, LastUpdatedVersion: stamp, Children: map[string]*Metadata{}}
+	out := &Metadata{LastUpdated: now, LastUpdatedVersion: stamp, Children: make(map[string]*Metadata, len(patch))}
 	if base != nil {
 		maps.Copy(out.Children, base.Children)
 	}
@@ -176,39 +177,43 @@ func mergeMetadata(base *Metadata, patch map[string]any, now time.Time, stamp in
 }
 
 // MarshalJSON writes $lastUpdated, $lastUpdatedVersion and the children.
-func (m *Metadata) MarshalJSON() ([]byte, error) {
-	out := make(map[string]any, len(m.Children)+2)
-	for k, c := range m.Children {
-		out[k] = c
-	}
-	out["$lastUpdated"] = FormatTime(m.LastUpdated)
-	if m.LastUpdatedVersion != 0 {
-		out["$lastUpdatedVersion"] = m.LastUpdatedVersion
-	}
-	return json.Marshal(out)
-}
+func (m *Metadata) MarshalJSON() ([]byte, error) { return m.appendJSON(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (m *Metadata) UnmarshalJSON(data []byte) error {
-	var raw map[string]json.RawMessage
+	var raw map[string]any
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return err
 	}
-	*m = Metadata{Children: map[string]*Metadata{}}
+	return m.decode(raw)
+}
+
+func (m *Metadata) decode(raw map[string]any) error {
+	*m = Metadata{}
 	for k, v := range raw {
-		var err error
-		switch k {
-		case "$lastUpdated":
-			err = json.Unmarshal(v, &m.LastUpdated)
-		case "$lastUpdatedVersion":
-			err = json.Unmarshal(v, &m.LastUpdatedVersion)
+		switch v := v.(type) {
+		case string:
+			at, err := time.Parse(time.RFC3339, v)
+			if err != nil || k != "$lastUpdated" {
+				return fmt.Errorf("metadata: %q is %q", k, v)
+			}
+			m.LastUpdated = at
+		case float64:
+			if k != "$lastUpdatedVersion" {
+				return fmt.Errorf("metadata: %q is a number", k)
+			}
+			m.LastUpdatedVersion = int64(v) // as good as a float64 is, which is far
+		case map[string]any:
+			child := new(Metadata)
+			if err := child.decode(v); err != nil {
+				return err
+			}
+			if m.Children == nil {
+				m.Children = make(map[string]*Metadata, len(raw))
+			}
+			m.Children[k] = child
 		default:
-			c := new(Metadata)
-			err = json.Unmarshal(v, c)
-			m.Children[k] = c
-		}
-		if err != nil {
-			return err
+			return fmt.Errorf("metadata: %q is %v", k, v)
 		}
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -67,74 +67,87 @@ func member(doc map[string]any, name string) (map[string]any, error) {
 // thumbprint names are the service's own.
 // Source: Twin of the IoT Hub service API 2021-04-12.
 func MarshalTwin(i Identity, t Twin, c ConnectionInfo) ([]byte, error) {
-	return json.Marshal(twinJSON{
-		DeviceID: i.ID.DeviceID, ModuleID: i.ID.ModuleID, ETag: t.ETagText(), DeviceETag: i.ETag,
-		Status: i.Status, StatusReason: i.StatusReason, StatusUpdateTime: FormatTime(i.StatusUpdatedTime),
-		ConnectionState: c.ConnectionState(), LastActivityTime: FormatTime(c.LastActivityTime),
-		C2DCount: c.C2DCount, AuthenticationType: i.Authentication.Type,
-		X509Thumbprint: twinThumbprintJSON(i.Authentication.X509Thumbprint),
-		ModelID:        t.ModelID, Version: t.Version, Tags: t.Tags,
-		Properties:   propertiesJSON{t.Desired.document(true), t.Reported.document(true)},
-		Capabilities: i.Capabilities, DeviceScope: i.DeviceScope, ParentScopes: i.ParentScopes,
-		Configurations: c.Configurations,
-	})
+	text := func(b []byte, name, value string) []byte { return appendJSONString(appendJSONMember(b, name), value) }
+	b := append(make([]byte, 0, 2048), '{')
+	b = text(b, "deviceId", i.ID.DeviceID)
+	if i.ID.IsModule() {
+		b = text(b, "moduleId", i.ID.ModuleID)
+	}
+	b = text(text(b, "etag", t.ETagText()), "deviceEtag", i.ETag)
+	b = text(b, "status", string(i.Status))
+	if i.StatusReason != "" {
+		b = text(b, "statusReason", i.StatusReason)
+	}
+	b = appendJSONTime(b, "statusUpdateTime", i.StatusUpdatedTime)
+	b = text(b, "connectionState", c.ConnectionState())
+	b = appendJSONTime(b, "lastActivityTime", c.LastActivityTime)
+	b = strconv.AppendInt(appendJSONMember(b, "cloudToDeviceMessageCount"), int64(c.C2DCount), 10)
+	b = text(b, "authenticationType", string(i.Authentication.Type))
+	b = appendJSONThumbprints(b, i.Authentication.X509Thumbprint, "PrimaryThumbprint", "SecondaryThumbprint")
+	b = text(b, "modelId", t.ModelID)
+	b = strconv.AppendInt(appendJSONMember(b, "version"), t.Version, 10)
+	b, err := appendJSONValue(appendJSONMember(b, "tags"), t.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = t.appendProperties(appendJSONMember(b, "properties"), true); err != nil {
+		return nil, err
+	}
+	b = appendJSONScopes(b, i)
+	if len(c.Configurations) > 0 {
+		if b, err = appendJSONValue(appendJSONMember(b, "configurations"), c.Configurations); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendJSONThumbprints appends x509Thumbprint; the names of its members differ.
+func appendJSONThumbprints(b []byte, t X509Thumbprint, primary, secondary string) []byte {
+	b = append(appendJSONMember(b, "x509Thumbprint"), '{')
+	for _, m := range []struct {
+		name  string
+		value *string
+	}{{primary, t.PrimaryThumbprint}, {secondary, t.SecondaryThumbprint}} {
+		b = appendJSONMember(b, m.name)
+		if m.value == nil {
+			b = append(b, "null"...)
+		} else {
+			b = appendJSONString(b, *m.value)
+		}
+	}
+	return append(b, '}')
+}
+
+// appendJSONScopes appends the capabilities of a device and its scopes, if it has any.
+func appendJSONScopes(b []byte, i Identity) []byte {
+	b = strconv.AppendBool(append(appendJSONMember(b, "capabilities"), `{"iotEdge":`...), i.Capabilities.IoTEdge)
+	b = append(b, '}')
+	if i.DeviceScope != "" {
+		b = appendJSONString(appendJSONMember(b, "deviceScope"), i.DeviceScope)
+	}
+	if len(i.ParentScopes) > 0 {
+		b = append(appendJSONMember(b, "parentScopes"), '[')
+		for n, scope := range i.ParentScopes {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSONString(b, scope)
+		}
+		b = append(b, ']')
+	}
+	return b
 }
 
 // MarshalDeviceTwin returns the twin as the device itself sees it: desired and
 // reported properties with $version and without metadata.
 // Source: IoT Hub, communicate using the MQTT protocol (retrieve device twin).
 func MarshalDeviceTwin(t Twin) ([]byte, error) {
-	return json.Marshal(propertiesJSON{t.Desired.document(false), t.Reported.document(false)})
+	return t.appendProperties(make([]byte, 0, 1024), false)
 }
 
 // MarshalDesiredPatch returns the body of a desired property notification: the
 // patch as written, nulls included, with $version.
 func MarshalDesiredPatch(patch map[string]any, version int64) ([]byte, error) {
-	out := make(map[string]any, len(patch)+1)
-	maps.Copy(out, patch)
-	out["$version"] = version
-	return json.Marshal(out)
-}
-
-func (s Section) document(metadata bool) map[string]any {
-	out := make(map[string]any, len(s.Values)+2)
-	maps.Copy(out, s.Values)
-	if metadata {
-		out["$metadata"] = s.Metadata
-	}
-	out["$version"] = s.Version
-	return out
-}
-
-type twinJSON struct {
-	DeviceID           string             `json:"deviceId"`
-	ModuleID           string             `json:"moduleId,omitempty"`
-	ETag               string             `json:"etag"`
-	DeviceETag         string             `json:"deviceEtag"`
-	Status             Status             `json:"status"`
-	StatusReason       string             `json:"statusReason,omitempty"`
-	StatusUpdateTime   string             `json:"statusUpdateTime"`
-	ConnectionState    string             `json:"connectionState"`
-	LastActivityTime   string             `json:"lastActivityTime"`
-	C2DCount           int                `json:"cloudToDeviceMessageCount"`
-	AuthenticationType AuthenticationType `json:"authenticationType"`
-	X509Thumbprint     twinThumbprintJSON `json:"x509Thumbprint"`
-	ModelID            string             `json:"modelId"`
-	Version            int64              `json:"version"`
-	Tags               map[string]any     `json:"tags"`
-	Properties         propertiesJSON     `json:"properties"`
-	Capabilities       Capabilities       `json:"capabilities"`
-	DeviceScope        string             `json:"deviceScope,omitempty"`
-	ParentScopes       []string           `json:"parentScopes,omitempty"`
-	Configurations     map[string]any     `json:"configurations,omitempty"`
-}
-
-type twinThumbprintJSON struct {
-	PrimaryThumbprint   *string `json:"PrimaryThumbprint"`
-	SecondaryThumbprint *string `json:"SecondaryThumbprint"`
-}
-
-type propertiesJSON struct {
-	Desired  map[string]any `json:"desired"`
-	Reported map[string]any `json:"reported"`
+	return Section{Values: patch, Version: version}.appendDocument(make([]byte, 0, 256), false)
 }

@@ -47,7 +47,7 @@ type document struct {
 }
 
 func encodeRecord(r store.Record) ([]byte, error) {
-	body, err := json.Marshal(document{r.Identity, r.Twin, r.MQTTSession})
+	identity, err := json.Marshal(r.Identity)
 	if err != nil {
 		return nil, fmt.Errorf("bolt: encode %s: %w", r.Identity.ID, err)
 	}
@@ -55,10 +55,20 @@ func encodeRecord(r store.Record) ([]byte, error) {
 	if r.Identity.Status == iothub.StatusDisabled {
 		flags |= flagDisabled
 	}
-	out := make([]byte, 0, recordHeader+len(body))
-	out = append(out, recordFormat, flags)
+	out := append(make([]byte, 0, recordHeader+2*len(identity)+512), recordFormat, flags)
 	out = binary.BigEndian.AppendUint64(out, r.Revision)
-	return append(out, body...), nil
+	out = append(append(out, `{"identity":`...), identity...)
+	if out, err = r.Twin.AppendJSON(append(out, `,"twin":`...)); err != nil {
+		return nil, fmt.Errorf("bolt: encode %s: %w", r.Identity.ID, err)
+	}
+	if r.MQTTSession != nil {
+		session, err := json.Marshal(r.MQTTSession)
+		if err != nil {
+			return nil, fmt.Errorf("bolt: encode %s: %w", r.Identity.ID, err)
+		}
+		out = append(append(out, `,"mqttSession":`...), session...)
+	}
+	return append(out, '}'), nil
 }
 
 func decodeRecord(value []byte) (store.Record, error) {
