@@ -142,7 +142,7 @@ func (r *recordRow) ID() iothub.ID { return r.Identity.ID }
 
 // Record returns the record.
 func (r *recordRow) Record() (iothub.Identity, iothub.Twin, bool) {
-	return *r.Identity, *r.TwinDocument.Twin, true
+	return *r.Identity, *r.Twin, true
 }
 
 // tableRun is a selection from a table.

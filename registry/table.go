@@ -143,11 +143,13 @@ type change struct {
 func (t *table) enterLocked() error {
 	t.pendingMu.Lock()
 	pending, gone := t.pending, t.gone
-	if len(pending)+len(gone) > 0 {
-		t.pending, t.gone = map[iothub.ID]*store.Record{}, map[string]struct{}{}
+	if len(pending)+len(gone) == 0 {
+		t.pendingMu.Unlock()
+		return nil
 	}
+	t.pending, t.gone = map[iothub.ID]*store.Record{}, map[string]struct{}{}
 	t.pendingMu.Unlock()
-	if !t.built || len(pending)+len(gone) == 0 {
+	if !t.built {
 		// The reading that makes the rows comes after these writes.
 		return nil
 	}
