@@ -195,10 +195,7 @@ func TestPagesAreBounded(t *testing.T) {
 // Events that cannot be read are passed over, wherever they are in a page.
 func TestPagesPassOverDamage(t *testing.T) {
 	pages, log := tappedHub(t, 600, 256)
-	var bad []int
-	for _, n := range []int{0, 1, 5, 127, 128, 598, 599} {
-		bad = append(bad, n)
-	}
+	bad := []int{0, 1, 5, 127, 128, 598, 599}
 	for n := 150; n < 500; n++ { // more than a page
 		bad = append(bad, n)
 	}

@@ -28,8 +28,13 @@ const (
 
 // latest is the filter of a reader that begins behind the newest event.
 func latest() goamqp.LinkFilter {
-	return goamqp.NewLinkFilter("apache.org:selector-filter:string", 0x468C00000004, "amqp.annotation.x-opt-offset > '@latest'")
+	return goamqp.NewLinkFilter(selectorFilter, 0x468C00000004, latestSelector)
 }
+
+const (
+	selectorFilter = "apache.org:selector-filter:string"
+	latestSelector = "amqp.annotation.x-opt-offset > '@latest'"
+)
 
 func (s *server) source(partition int) string {
 	return fmt.Sprintf("%s/ConsumerGroups/$Default/Partitions/%d", s.entity, partition)
@@ -47,6 +52,7 @@ func (s *server) sources() []string {
 type following struct {
 	Address, Host, Entity, Service string
 	Credit, Payload                int
+	Lean                           bool
 }
 
 // progress is what it answers to each further line.
@@ -71,18 +77,14 @@ func followers(ctx context.Context, in io.Reader, out io.Writer) error {
 	var events atomic.Int64
 	failures := make(chan error, partitions)
 	for i := range partitions {
-		conn, session, err := s.dial(ctx, "")
+		receive, hangUp, err := f.attach(ctx, s, s.source(i))
 		if err != nil {
 			return err
 		}
-		defer func() { _ = conn.Close() }()
-		receiver, err := newReceiver(ctx, session, s.source(i), settings{credit: f.Credit}, latest())
-		if err != nil {
-			return err
-		}
+		defer hangUp()
 		go func() {
 			for {
-				if err := receiver.receive(ctx, 1, f.Payload); err != nil {
+				if err := receive(); err != nil {
 					failures <- err
 					return
 				}
@@ -107,6 +109,23 @@ func followers(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 }
 
+// attach starts a reader and returns how to wait for its next event.
+func (f *following) attach(ctx context.Context, s *server, source string) (receive func() error, hangUp func(), err error) {
+	if f.Lean {
+		r, err := dialLean(ctx, s, source, f.Credit)
+		if err != nil {
+			return nil, nil, err
+		}
+		return r.receive, func() { _ = r.nc.Close() }, nil
+	}
+	conn, session, err := s.dial(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := newReceiver(ctx, session, source, settings{credit: f.Credit}, latest())
+	return func() error { return r.receive(ctx, 1, f.Payload) }, func() { _ = conn.Close() }, err
+}
+
 // readers is the other end of followers.
 type readers struct {
 	process *exec.Cmd
@@ -114,7 +133,7 @@ type readers struct {
 	out     *json.Decoder
 }
 
-func startReaders(ctx context.Context, s settings, emulator *server) (*readers, error) {
+func startReaders(ctx context.Context, s settings, emulator *server, lean bool) (*readers, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -132,7 +151,7 @@ func startReaders(ctx context.Context, s settings, emulator *server) (*readers, 
 	if err := r.process.Start(); err != nil {
 		return nil, err
 	}
-	return r, json.NewEncoder(r.in).Encode(following{emulator.amqp, emulator.host, emulator.entity, emulator.service, s.credit, s.payload})
+	return r, json.NewEncoder(r.in).Encode(following{emulator.amqp, emulator.host, emulator.entity, emulator.service, s.credit, s.payload, lean})
 }
 
 // progress says how far the readers are. The first answer comes unasked, when
@@ -166,47 +185,52 @@ type followed struct {
 	server, client, generator time.Duration // processor time per message
 }
 
-// keepUp measures whether the readers keep up.
+// keepUp measures whether the readers keep up: those of go-amqp, and in the
+// same rounds lean ones, which show whose limit it is when they do not.
 func keepUp(ctx context.Context, s settings, emulator *server, out io.Writer) (missed int, err error) {
-	var all []followed
+	kinds := []string{"go-amqp", "lean"}
+	all := make([][]followed, len(kinds))
 	for range s.rounds {
-		f, err := follow(ctx, s, emulator)
-		if err != nil {
-			return 0, fmt.Errorf("readers that follow: %w", err)
+		for i, kind := range kinds {
+			f, err := follow(ctx, s, emulator, kind == "lean")
+			if err != nil {
+				return 0, fmt.Errorf("%s readers that follow: %w", kind, err)
+			}
+			all[i] = append(all[i], f)
 		}
-		all = append(all, f)
 	}
-	pick := func(f func(followed) float64) []float64 {
-		var v []float64
-		for _, x := range all {
-			v = append(v, f(x))
-		}
-		return v
-	}
-	_, _ = fmt.Fprintf(out, "\n%d devices over MQTT at %d/s, %d bytes, one go-amqp reader per partition (%d): %d rounds, median (lowest to highest)\n",
+	_, _ = fmt.Fprintf(out, "\n%d devices over MQTT at %d/s, %d bytes, one reader per partition (%d): %d rounds, median (lowest to highest)\n",
 		devices, s.rate, s.payload, partitions, s.rounds)
-	read, share := pick(func(f followed) float64 { return f.read }), pick(func(f followed) float64 { return f.share })
-	verdict := "met"
-	if median(share) < keptUp && median(read) < wanted {
-		verdict = "MISSED"
-		missed++
-	}
-	micros := func(f func(followed) time.Duration) float64 {
-		return median(pick(func(x followed) float64 { return float64(f(x)) })) / 1000
-	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "acknowledged/s\t%s\n", spread(pick(func(f followed) float64 { return f.sent }), "%.0f"))
-	_, _ = fmt.Fprintf(w, "read/s\t%s\n", spread(read, "%.0f"))
-	_, _ = fmt.Fprintf(w, "read : acknowledged\t%s\t>= %.2f or %d/s: %s\n", spread(share, "%.2f"), keptUp, wanted, verdict)
-	_, _ = fmt.Fprintf(w, "behind at the end\t%s ms\n", spread(pick(func(f followed) float64 { return float64(f.behind.Microseconds()) / 1000 }), "%.0f"))
-	_, _ = fmt.Fprintf(w, "CPU/msg\tserver %.1f us, readers %.1f us, devices %.1f us\n",
-		micros(func(f followed) time.Duration { return f.server }), micros(func(f followed) time.Duration { return f.client }),
-		micros(func(f followed) time.Duration { return f.generator }))
+	_, _ = fmt.Fprintln(w, "\tacknowledged/s\tread/s\tread : acknowledged\tbehind at the end\tCPU/msg of server\tof readers\tof devices\ttarget")
+	for i, kind := range kinds {
+		pick := func(f func(followed) float64) []float64 {
+			var v []float64
+			for _, x := range all[i] {
+				v = append(v, f(x))
+			}
+			return v
+		}
+		read, share := pick(func(f followed) float64 { return f.read }), pick(func(f followed) float64 { return f.share })
+		verdict := "met"
+		if median(share) < keptUp && median(read) < wanted {
+			verdict = "MISSED"
+			missed++
+		}
+		micros := func(f func(followed) time.Duration) string {
+			return fmt.Sprintf("%.1f us", median(pick(func(x followed) float64 { return float64(f(x)) }))/1000)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s ms\t%s\t%s\t%s\t>= %.2f or %d/s: %s\n", kind,
+			spread(pick(func(f followed) float64 { return f.sent }), "%.0f"), spread(read, "%.0f"), spread(share, "%.2f"),
+			spread(pick(func(f followed) float64 { return float64(f.behind.Microseconds()) / 1000 }), "%.0f"),
+			micros(func(f followed) time.Duration { return f.server }), micros(func(f followed) time.Duration { return f.client }),
+			micros(func(f followed) time.Duration { return f.generator }), keptUp, wanted, verdict)
+	}
 	return missed, w.Flush()
 }
 
-func follow(ctx context.Context, s settings, emulator *server) (f followed, err error) {
-	r, err := startReaders(ctx, s, emulator)
+func follow(ctx context.Context, s settings, emulator *server, lean bool) (f followed, err error) {
+	r, err := startReaders(ctx, s, emulator, lean)
 	if err != nil {
 		return f, err
 	}
