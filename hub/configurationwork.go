@@ -3,7 +3,7 @@ package hub
 import (
 	"cmp"
 	"context"
-	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -93,10 +93,14 @@ func (h *Hub) SettleConfigurations(ctx context.Context) error {
 func (h *Hub) workConfigurations() {
 	defer h.leave()
 	c := &h.configurations
-	for {
+	failed := map[iothub.ID]struct{}{}
+	for full := false; ; {
 		c.mu.Lock()
 		work := c.work
 		if work.empty() || h.ending.Err() != nil {
+			// What failed is for the next write or Sweep, not to be tried in a circle.
+			maps.Copy(c.work.dirty, failed)
+			c.work.full = full
 			close(work.done)
 			c.work.done = nil
 			c.any.Store(len(c.byID) > 0 || len(c.states) > 0)
@@ -110,9 +114,21 @@ func (h *Hub) workConfigurations() {
 			if h.ending.Err() == nil {
 				h.o.Logger.Error("the twins that configurations are about could not be read", "err", err)
 			}
+			full = true
 			continue
 		}
-		h.configureAll(h.ending, ids)
+		for _, id := range h.configureAll(h.ending, ids) {
+			failed[id] = struct{}{}
+		}
+	}
+}
+
+// sweepConfigurations tries again what failed.
+func (h *Hub) sweepConfigurations() {
+	h.configurations.mu.Lock()
+	defer h.configurations.mu.Unlock()
+	if !h.configurations.work.empty() {
+		h.startConfigurationWorkLocked()
 	}
 }
 
@@ -169,15 +185,24 @@ func (h *Hub) configurationTargets(ctx context.Context, work configurationWork) 
 	return ids, nil
 }
 
-func (h *Hub) configureAll(ctx context.Context, ids []iothub.ID) {
-	var workers sync.WaitGroup
-	next := make(chan iothub.ID)
+// configureAll returns those that could not be configured.
+func (h *Hub) configureAll(ctx context.Context, ids []iothub.ID) (failed []iothub.ID) {
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		next    = make(chan iothub.ID)
+	)
 	for range min(configurationWorkers, len(ids)) {
 		workers.Go(func() {
 			for id := range next {
-				if err := h.configure(ctx, id); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-					h.o.Logger.Error("a configuration was not applied", "device", id, "err", err)
+				err := h.configure(ctx, id)
+				if err == nil || ctx.Err() != nil {
+					continue
 				}
+				h.o.Logger.Error("the configurations of a twin were not applied", "device", id, "err", err)
+				mu.Lock()
+				failed = append(failed, id)
+				mu.Unlock()
 			}
 		})
 	}
@@ -189,4 +214,5 @@ func (h *Hub) configureAll(ctx context.Context, ids []iothub.ID) {
 	}
 	close(next)
 	workers.Wait()
+	return failed
 }

@@ -256,6 +256,7 @@ func (h *Hub) Sweep(now time.Time) {
 	}
 	h.sweepFeedback(now)
 	h.sweepJobs(now)
+	h.sweepConfigurations()
 }
 
 // Created returns when the hub was started.
