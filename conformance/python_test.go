@@ -36,6 +36,7 @@ func pythonScenarios() []scenario {
 		{"python_x509", []string{"python"}, certifiedDevice},
 		{"python_routes", []string{"python"}, single("routes.py")},
 		{"python_event_hubs", []string{"python"}, single("event_hubs.py")},
+		{"python_event_processors", []string{"python"}, single("event_processors.py")},
 	}
 }
 

@@ -1,79 +1,16 @@
-"""Telemetry read with Microsoft's Event Hubs SDK: contents, start positions, owner levels, balance, checkpoints, refusals."""
+"""Telemetry read with Microsoft's Event Hubs SDK: contents, start positions, owner levels."""
 
-import contextlib
 import datetime
-import http.client
 import json
-import os
-import ssl
-import threading
 import time
 
-import requests
-from azure.eventhub import EventHubConsumerClient
-from azure.eventhub._eventprocessor.in_memory_checkpoint_store import InMemoryCheckpointStore
-from azure.eventhub.exceptions import AuthenticationError, ConnectionLostError
+from azure.eventhub.exceptions import ConnectionLostError
 from azure.iot.device import IoTHubDeviceClient, Message
 
-from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, refused, sas, within
+from common import DEVICE, check, equal, eventually, finish, within
+from event_reader import HUB, ID, Reader, consumer, reading
 
 within(150)
-INFO = requests.get(ADMIN + "/info", timeout=10).json()
-HUB = INFO["eventHub"]
-ID = fields(DEVICE)["DeviceId"]
-GROUP = "$Default"
-
-
-def consumer(text=HUB["connectionString"], **more):
-    # This SDK trusts only what certifi brings along, or the file that it is given.
-    return EventHubConsumerClient.from_connection_string(
-        text, GROUP, retry_total=0, connection_verify=os.environ["SSL_CERT_FILE"], **more)
-
-
-def is_telemetry(event):
-    return event.system_properties[b"iothub-message-source"] == b"Telemetry"
-
-
-class Reader:
-    """Receives in the background: the telemetry, in order, and the errors."""
-
-    def __init__(self, client=None, store=False, **how):
-        self.events, self.others, self.errors, self.partitions = [], [], [], set()
-        self.client = client or consumer()
-        self.store = store
-        how.setdefault("max_wait_time", 0.2)
-        self.thread = threading.Thread(target=self.receive, kwargs=how, daemon=True)
-        self.thread.start()
-
-    def receive(self, **how):
-        self.client.receive(
-            self.on_event, on_error=lambda context, error: self.errors.append(error),
-            on_partition_initialize=lambda context: self.partitions.add(context.partition_id),
-            on_partition_close=lambda context, reason: self.partitions.discard(context.partition_id), **how)
-
-    def on_event(self, context, event):
-        if event is None:
-            return
-        (self.events if is_telemetry(event) else self.others).append(event)
-        if self.store:
-            context.update_checkpoint(event)
-
-    def bodies(self):
-        return [event.body_as_str("latin-1") for event in self.events]
-
-    def close(self):
-        self.client.close()
-        self.thread.join(10)
-        check(not self.thread.is_alive(), "receive returns after close")
-
-
-@contextlib.contextmanager
-def reading(**how):
-    reader = Reader(**how)
-    yield reader
-    reader.close()
-
-
 device = IoTHubDeviceClient.create_from_connection_string(DEVICE)
 before = datetime.datetime.now(datetime.timezone.utc)
 device.send_message("one")
@@ -176,72 +113,5 @@ check(not late.events, "with nothing read", late.bodies())
 late.close()
 equal(high.errors, [], "the higher owner is not disturbed")
 high.close()
-
-# A message from a device that has no SDK, over HTTPS.
-host = fields(DEVICE)["HostName"]
-connection = http.client.HTTPSConnection(host, context=ssl.create_default_context(), timeout=30)
-connection.request("POST", "/devices/{}/messages/events?api-version=2020-03-13".format(ID), b"over HTTPS", {
-    "Authorization": sas("{}/devices/{}".format(host, ID), fields(DEVICE)["SharedAccessKey"]),
-    "iothub-app-plain": "value", "iothub-messageid": "message-h", "iothub-contenttype": "text/plain"})
-equal(connection.getresponse().status, 204, "a message over HTTPS")
-connection.close()
-
-# Two processors share the partitions, and the one that stays takes over.
-store = InMemoryCheckpointStore()
-
-
-def processor():
-    client = consumer(checkpoint_store=store, load_balancing_interval=0.5, partition_ownership_expiration_interval=5)
-    return Reader(client=client, store=True, starting_position="-1")
-
-
-left, right = processor(), processor()
-eventually(lambda: len(left.partitions) == len(right.partitions) == 2 and not left.partitions & right.partitions, "two partitions each", 20)
-read = {}
-
-
-def read_by_both():
-    read.update((b.body_as_str("latin-1"), b) for b in left.events + right.events)
-    return {"one", "four", "over HTTPS"} <= set(read)
-
-
-eventually(read_by_both, "all read by the two")
-posted = read["over HTTPS"]
-equal((posted.properties, posted.message_id, posted.content_type), ({b"plain": b"value"}, "message-h", "text/plain"), "what was posted over HTTPS")
-equal(posted.system_properties[b"iothub-connection-device-id"], ID.encode(), "and by whom")
-left.close()
-eventually(lambda: len(right.partitions) == 4, "the other takes over", 20)
-device.send_message("the last checkpoint")
-eventually(lambda: "the last checkpoint" in right.bodies(), "and reads to the end", 20)
-right.close()
-again = processor()
-eventually(lambda: len(again.partitions) == 4, "a processor with the same checkpoints")
-device.send_message("after the checkpoints")
-eventually(lambda: "after the checkpoints" in again.bodies(), "reads on")
-equal(again.bodies(), ["after the checkpoints"], "and nothing twice")
-again.close()
-
-# Refusals.
-policies = json.loads(os.environ["HUBNERITE_POLICIES"])
-
-
-def endpoint(policy, key):
-    return "Endpoint=sb://{}/;SharedAccessKeyName={};SharedAccessKey={};EntityPath={}".format(
-        fields(SERVICE)["HostName"], policy, key, HUB["entityPath"])
-
-
-# The token of a policy without the permission is good, but then every question is refused.
-for claim, text in [
-    ("a wrong key", endpoint("iothubowner", "d3Jvbmcga2V5")),
-    ("a policy that may not read", endpoint("device", fields(policies["device"])["SharedAccessKey"])),
-]:
-    with refused(claim + " at the event hub", AuthenticationError):
-        consumer(text).get_eventhub_properties()
-    reader = Reader(client=consumer(text), partition_id=PARTITION, starting_position="-1")
-    eventually(lambda: reader.errors, claim + " at a partition")
-    check(isinstance(reader.errors[0], AuthenticationError) and not reader.events, claim, reader.errors[0])
-    reader.close()
-with consumer(endpoint("iothubowner", fields(SERVICE)["SharedAccessKey"])) as client:
-    equal(client.get_partition_properties(PARTITION)["id"], PARTITION, "the owner's key reads too")
 device.shutdown()
 finish()
