@@ -27,6 +27,8 @@ type writer struct {
 	// since is when the segment got its first record, zero when it has none.
 	since  time.Time
 	states []state
+	// nextStates is the memory of what states will be after the round.
+	nextStates []state
 	// broken: the last write failed and what is behind position must go first.
 	broken  error
 	buffer  []byte
@@ -131,8 +133,7 @@ func (l *Log) round(batch []pending) int {
 		}
 		return len(batch)
 	}
-	states := append([]state(nil), w.states...)
-	salt := salt(w.segment.number)
+	states := append(w.nextStates[:0], w.states...)
 	w.buffer, w.records = w.buffer[:0], w.records[:0]
 	for _, p := range batch {
 		size := frameSize(len(p.payload))
@@ -149,7 +150,7 @@ func (l *Log) round(batch []pending) int {
 			r.EnqueuedTime = st.lastTime
 		}
 		st.advance(r)
-		w.buffer = appendFrame(w.buffer, salt, r)
+		w.buffer = appendFrame(w.buffer, w.segment.salt, r)
 		w.records = append(w.records, r)
 	}
 	batch = batch[:len(w.records)]
@@ -248,12 +249,12 @@ func (l *Log) writeAndSync(end int64) error {
 
 // show makes the round's records readable and wakes who waits for them.
 func (l *Log) show(states []state) {
-	l.w.states = states
+	l.w.states, l.w.nextStates = states, l.w.states
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.w.records {
 		part := &l.partitions[r.Partition]
-		part.tail = append(part.tail, r)
+		part.remember(r)
 		part.next, part.last, part.lastTime = r.SequenceNumber+1, r.Offset, r.EnqueuedTime
 		l.tailOrder = append(l.tailOrder, uint8(r.Partition))
 		l.tailBytes += frameSize(len(r.Payload))

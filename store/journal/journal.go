@@ -184,11 +184,29 @@ type partition struct {
 	next     int64
 	last     int64 // offset of the newest record, -1 when there never was one
 	lastTime time.Time
-	// tail holds the newest records, up to next.
-	tail []store.LogRecord
+	// tail holds the newest records, up to next; room is the memory that it
+	// wanders through.
+	tail, room []store.LogRecord
 	// changed is closed with the next durable record; nil while nobody waits.
 	changed chan struct{}
 }
+
+// remember adds a record to the tail. Where the memory before the tail has become
+// half as large as the tail, the tail moves back to its start instead of growing.
+func (p *partition) remember(r store.LogRecord) {
+	if n := len(p.tail); n == cap(p.tail) {
+		if len(p.room) < n+n/2+minTail {
+			p.room = make([]store.LogRecord, 2*n+minTail)
+		}
+		copy(p.room, p.tail)
+		clear(p.room[n:])
+		p.tail = p.room[:n]
+	}
+	p.tail = append(p.tail, r)
+}
+
+// minTail is the least number of records that a tail has room for.
+const minTail = 16
 
 // Partitions returns the number of partitions.
 func (l *Log) Partitions() int { return len(l.partitions) }

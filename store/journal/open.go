@@ -206,7 +206,7 @@ func (l *Log) openSegment(number uint64) error {
 		}
 		return os.Rename(path, path+".damaged")
 	}
-	l.segments = append(l.segments, &segment{number: number, path: path, file: f, start: start, size: info.Size()})
+	l.segments = append(l.segments, &segment{number: number, path: path, file: f, start: start, salt: salt(number), size: info.Size()})
 	return nil
 }
 

@@ -26,13 +26,14 @@ type entry struct {
 	position         int64
 }
 
-// segment is one file of the journal. Everything but number, path, file and
-// start is under the lock of the log.
+// segment is one file of the journal. Everything but number, path, file, start
+// and salt is under the lock of the log.
 type segment struct {
 	number uint64
 	path   string
 	file   *os.File
 	start  []state
+	salt   uint32
 	size   int64     // of what counts: header and records
 	newest time.Time // of its records, or of older ones when it has none
 	// index of each partition; nil until a reader needs that of a sealed segment.
@@ -85,7 +86,7 @@ func createSegment(dir, spare string, number uint64, states []state, durable boo
 		return nil, err
 	}
 	s := &segment{
-		number: number, path: path, file: f, start: append([]state(nil), states...),
+		number: number, path: path, file: f, start: append([]state(nil), states...), salt: salt(number),
 		size: headerSize(len(states)), index: make([][]entry, len(states)),
 	}
 	for _, st := range states {
