@@ -26,6 +26,21 @@ func unauthorized(format string, args ...any) *iothub.Error {
 // the reason. That an identity named by a policy's token exists and is enabled
 // is Admit's job.
 func (r *Registry) CheckToken(ctx context.Context, token string) (iothub.Grant, error) {
+	grant, known := r.tokens.get(token)
+	if !known {
+		var err error
+		if grant, err = r.verifyToken(ctx, token); err != nil {
+			return iothub.Grant{}, err
+		}
+	}
+	if now := r.now(); !now.Before(grant.Expiry) {
+		return iothub.Grant{}, unauthorized("the token expired at %s, and it is %s", iothub.FormatTime(grant.Expiry), iothub.FormatTime(now))
+	}
+	return grant, nil
+}
+
+// verifyToken is CheckToken but for the expiry.
+func (r *Registry) verifyToken(ctx context.Context, token string) (iothub.Grant, error) {
 	t, err := parseSASToken(token)
 	if err != nil {
 		return iothub.Grant{}, unauthorized("%v", err)
@@ -34,17 +49,14 @@ func (r *Registry) CheckToken(ctx context.Context, token string) (iothub.Grant, 
 		return iothub.Grant{}, unauthorized("the token is for host %q, which is not a name of this hub", t.host)
 	}
 	grant := iothub.Grant{Resource: t.path, Expiry: t.expiry}
-	if t.policy != "" {
-		err = r.checkPolicyToken(t, &grant)
-	} else {
+	if t.policy == "" {
 		err = r.checkIdentityToken(ctx, t, &grant)
+		return grant, err
 	}
-	if err != nil {
+	if err := r.checkPolicyToken(t, &grant); err != nil {
 		return iothub.Grant{}, err
 	}
-	if now := r.now(); !now.Before(t.expiry) {
-		return iothub.Grant{}, unauthorized("the token expired at %s, and it is %s", iothub.FormatTime(t.expiry), iothub.FormatTime(now))
-	}
+	r.tokens.add(token, grant)
 	return grant, nil
 }
 

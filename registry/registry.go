@@ -41,6 +41,7 @@ type Registry struct {
 	records  store.Records
 	ownsHost func(string) bool
 	policies []policy
+	tokens   tokenCache
 	now      func() time.Time
 	log      *slog.Logger
 	// generation is the last generation ID handed out, so that two creates in

@@ -128,6 +128,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				s.sendError(out, rid, legacy, iothub.AsError(nil))
 			}
 		}
+		if !s.o.Logger.Enabled(r.Context(), slog.LevelDebug) {
+			return // its arguments cost more than they seem to
+		}
 		s.o.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.o.Now().Sub(start))
 	}()
 	r = settle(r)

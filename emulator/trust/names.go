@@ -56,6 +56,10 @@ func ServerNames(hosts ...string) Names {
 // the names, by the rules for certificates: any case, and a wildcard for one
 // label.
 func (n Names) Cover(host string) bool {
+	// Nearly every name is one of these two kinds, and every request asks.
+	if label, domain, _ := strings.Cut(host, "."); slices.Contains(n.DNS, host) && host[0] != '*' || plainLabel(label) && n.wildcard(domain) {
+		return true
+	}
 	c := x509.Certificate{DNSNames: n.DNS, IPAddresses: n.IP}
 	return c.VerifyHostname(host) == nil
 }
@@ -65,4 +69,21 @@ func (n Names) equal(c *x509.Certificate) bool {
 	return len(n.DNS) == len(c.DNSNames) && len(n.IP) == len(c.IPAddresses) &&
 		!slices.ContainsFunc(n.DNS, func(s string) bool { return !slices.Contains(c.DNSNames, s) }) &&
 		!slices.ContainsFunc(n.IP, func(ip net.IP) bool { return !slices.ContainsFunc(c.IPAddresses, ip.Equal) })
+}
+
+// wildcard reports whether every name right below the domain is one of the names.
+func (n Names) wildcard(domain string) bool {
+	return domain != "" && slices.ContainsFunc(n.DNS, func(name string) bool {
+		rest, ok := strings.CutPrefix(name, "*.")
+		return ok && rest == domain
+	})
+}
+
+func plainLabel(label string) bool {
+	for i := range len(label) {
+		if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0) {
+			return false
+		}
+	}
+	return label != ""
 }
