@@ -6,7 +6,7 @@ TOOLS   := .tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
-# Flags of bench/mqttload or bench/eventload for `make bench-mqtt` and `make bench-events`, for example '-rounds 1'.
+# Flags of the program behind bench-mqtt, bench-idle or bench-events, for example "-rounds 1 -transport plain".
 BENCHFLAGS ?=
 # How long `make fuzz` spends on each fuzz target, how many rounds `make soak` takes.
 FUZZTIME ?= 20s
@@ -68,12 +68,20 @@ demo: build python ## Both Python tutorials end to end, printing what device and
 	@scripts/conformance -demo
 
 .PHONY: bench
-bench: ## Benchmarks, start-up time with 10,000 devices among them
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## Everything that is measured, one after the other (about 20 minutes); docs/performance.md explains it
+	@$(MAKE) --no-print-directory -j1 bench-go bench-mqtt bench-events bench-idle BENCHFLAGS=
+
+.PHONY: bench-go
+bench-go: ## The Go benchmarks, start-up time with 10,000 devices among them
+	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-mqtt
 bench-mqtt: build ## MQTT throughput and latency beside mosquitto, as ratios of alternating rounds (about 4 minutes)
 	$(GO) run ./bench/mqttload -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
+
+.PHONY: bench-idle
+bench-idle: build ## Memory of 5,000 idle MQTT connections, plain and TLS, beside mosquitto's (about 6 minutes)
+	$(GO) run ./bench/mqttload -idle 5000 -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
 
 .PHONY: bench-events
 bench-events: build ## Reading events beside Qpid Proton's example broker, and readers that follow devices (about 1 minute)

@@ -63,7 +63,7 @@ func startEmulator(ctx context.Context, name, binary, dir, durability string, de
 	data := filepath.Join(dir, name+"-"+durability)
 	ready := filepath.Join(dir, "ready-"+name+"-"+durability+".json")
 	args := []string{
-		"start", "--data", data, "--durability", durability, "--ready-file", ready, "--log-level", "warn",
+		"start", "--data", data, "--durability", durability, "--ready-file", ready, "--log-level", "error",
 		"--mqtt-port=0", "--mqtt-plain-port=0", "--amqp-port=0", "--amqp-plain-port=-1", "--https-port=0", "--admin-port=0",
 	}
 	names := make([]string, devices)
