@@ -224,7 +224,7 @@ func printComparison(out io.Writer, s settings, rows []*contender) (missed int) 
 	base := rows[len(rows)-1]
 	compared := s.proton != ""
 	if compared {
-		_, _ = fmt.Fprint(w, "\trate : proton\ttarget")
+		_, _ = fmt.Fprint(w, "\trate : proton\tCPU : proton\ttarget")
 	}
 	_, _ = fmt.Fprintln(w)
 	for i, row := range rows {
@@ -236,6 +236,10 @@ func printComparison(out io.Writer, s settings, rows []*contender) (missed int) 
 			for k, r := range base.results {
 				rates[k] /= r.rate
 			}
+			cpu := values(row, func(r result) float64 { return float64(r.server + r.client) })
+			for k, r := range base.results {
+				cpu[k] /= max(float64(r.server+r.client), 1)
+			}
 			verdict := "-"
 			if i == 0 {
 				verdict = fmt.Sprintf(">= %d: met", readingTarget)
@@ -244,7 +248,7 @@ func printComparison(out io.Writer, s settings, rows []*contender) (missed int) 
 					missed++
 				}
 			}
-			_, _ = fmt.Fprintf(w, "\t%s\t%s", spread(rates, "%.2f"), verdict)
+			_, _ = fmt.Fprintf(w, "\t%s\t%s\t%s", spread(rates, "%.2f"), spread(cpu, "%.2f"), verdict)
 		}
 		_, _ = fmt.Fprintln(w)
 	}
