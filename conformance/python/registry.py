@@ -2,9 +2,7 @@
 
 import base64
 
-import requests
 from azure.iot.hub import IoTHubRegistryManager
-from azure.iot.hub.models import QuerySpecification
 from msrest.exceptions import HttpOperationError
 
 from common import SERVICE, check, equal, finish, refused, rest, within
@@ -106,9 +104,4 @@ equal((put.status_code, put.json()["authentication"]["type"]), (200, "sas"), "a 
 equal(rest("GET", "/devices/odd").headers["ETag"].strip('"'), put.json()["etag"], "ETag header")
 equal(rest("DELETE", "/devices/odd").status_code, 412, "deleting asks for If-Match")
 equal(rest("DELETE", "/devices/odd", headers={"If-Match": "*"}).status_code, 204, "a bare star")
-
-# What is not there yet says so.
-with refused("the query language", HttpOperationError, 501):
-    manager.query_iot_hub(QuerySpecification(query="SELECT * FROM devices"))
-check(requests.codes.not_implemented == 501, "and nothing pretends")
 finish()
