@@ -180,11 +180,11 @@ func New(o Options) (*Hub, error) {
 	if err := h.loadRouting(ctx); err != nil {
 		return nil, err
 	}
-	if err := h.loadRegistryJobs(ctx); err != nil {
-		return nil, err
-	}
 	// These run from now on.
 	if err := h.loadConfigurations(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.loadRegistryJobs(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.loadJobs(ctx); err != nil {

@@ -33,15 +33,29 @@ func (h *Hub) exportRegistry(ctx context.Context, j *registryJob) error {
 	if err != nil {
 		return err
 	}
+	err = exportBlob(ctx, container, req.OutputBlobName, func(out *bufio.Writer) error {
+		return h.writeExport(ctx, j, out, !req.ExcludeKeysInExport)
+	})
+	if err == nil && req.IncludeConfigurations {
+		err = exportBlob(ctx, container, req.ConfigurationsBlobName, func(out *bufio.Writer) error { return h.exportConfigurations(ctx, out) })
+	}
+	return err
+}
+
+// exportBlob uploads what write writes.
+func exportBlob(ctx context.Context, c Container, blob string, write func(*bufio.Writer) error) error {
 	reader, writer := io.Pipe()
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		out := bufio.NewWriterSize(writer, 64<<10)
-		err := h.writeExport(ctx, j, out, !req.ExcludeKeysInExport)
-		writer.CloseWithError(errors.Join(err, out.Flush())) //nolint:errcheck // never fails
+		err := write(out)
+		_ = writer.CloseWithError(errors.Join(err, out.Flush())) // never fails
 	}()
-	err = container.Upload(ctx, req.OutputBlobName, reader)
+	err := c.Upload(ctx, blob, reader)
 	// Ends the goroutine when the upload did not take everything.
 	_ = reader.CloseWithError(errors.New("the upload ended"))
+	<-done
 	return err
 }
 
@@ -106,26 +120,34 @@ func (h *Hub) importRegistry(ctx context.Context, j *registryJob) error {
 	if err != nil {
 		return err
 	}
-	body, err := in.Download(ctx, req.InputBlobName)
-	if errors.Is(err, ErrNoBlob) {
-		return fmt.Errorf("the input container has no blob %q", req.InputBlobName)
-	} else if err != nil {
-		return err
-	}
 	var refused bytes.Buffer
-	err = h.readImport(ctx, j, body, &refused)
-	err = errors.Join(err, body.Close())
+	err = h.importBlob(ctx, in, req.InputBlobName, func(body io.Reader) error { return h.readImport(ctx, j, body, &refused) })
+	if err == nil && req.IncludeConfigurations {
+		err = h.importBlob(ctx, in, req.ConfigurationsBlobName, func(body io.Reader) error {
+			return eachLine(body, func(_ int, line []byte) error {
+				if id, err := h.importConfiguration(ctx, line); err != nil {
+					refuse(&refused, &iothub.ExportImportDevice{ID: id}, err)
+				}
+				return ctx.Err()
+			})
+		})
+	}
 	// What was refused is told even if the rest could not be read.
 	return errors.Join(err, out.Upload(ctx, iothub.ImportErrorsBlob, &refused))
 }
 
+func (h *Hub) importBlob(ctx context.Context, c Container, blob string, read func(io.Reader) error) error {
+	body, err := c.Download(ctx, blob)
+	if errors.Is(err, ErrNoBlob) {
+		return fmt.Errorf("the input container has no blob %q", blob)
+	} else if err != nil {
+		return err
+	}
+	return errors.Join(read(body), body.Close())
+}
+
 func (h *Hub) readImport(ctx context.Context, j *registryJob, body io.Reader, refused *bytes.Buffer) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 0, 64<<10), maxImportLine)
-	var (
-		page   []iothub.ExportImportDevice
-		number int
-	)
+	var page []iothub.ExportImportDevice
 	flush := func() error {
 		for i, err := range h.Bulk(ctx, page, BulkOptions{AnyParent: true, NeedStatus: true}) {
 			if err != nil {
@@ -135,6 +157,29 @@ func (h *Hub) readImport(ctx context.Context, j *registryJob, body io.Reader, re
 		page = page[:0]
 		return ctx.Err()
 	}
+	err := eachLine(body, func(number int, line []byte) error {
+		var entry iothub.ExportImportDevice
+		if err := json.Unmarshal(line, &entry); err != nil {
+			refuse(refused, &entry, iothub.NewError(iothub.CodeDeserializationError, "Line %d is not an ExportImportDevice: %s.", number, err))
+			return nil
+		}
+		if page = append(page, entry); len(page) < importPage {
+			return nil
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+		// How many lines there are is not known: this rises and never arrives.
+		return h.progress(j, number, number+100*importPage)
+	})
+	return errors.Join(flush(), err)
+}
+
+// eachLine calls do for the lines that are not empty, with their numbers from 1.
+func eachLine(body io.Reader, do func(number int, line []byte) error) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(make([]byte, 0, 64<<10), maxImportLine)
+	number := 0
 	for lines.Scan() {
 		line := bytes.TrimSpace(lines.Bytes())
 		if number++; number == 1 {
@@ -143,26 +188,14 @@ func (h *Hub) readImport(ctx context.Context, j *registryJob, body io.Reader, re
 		if len(line) == 0 {
 			continue
 		}
-		var entry iothub.ExportImportDevice
-		if err := json.Unmarshal(line, &entry); err != nil {
-			refuse(refused, &entry, iothub.NewError(iothub.CodeDeserializationError, "Line %d is not an ExportImportDevice: %s.", number, err))
-			continue
-		}
-		if page = append(page, entry); len(page) < importPage {
-			continue
-		}
-		if err := flush(); err != nil {
-			return err
-		}
-		// How many lines there are is not known: this rises and never arrives.
-		if err := h.progress(j, number, number+100*importPage); err != nil {
+		if err := do(number, line); err != nil {
 			return err
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return errors.Join(flush(), fmt.Errorf("line %d could not be read: %w", number+1, err))
+		return fmt.Errorf("line %d could not be read: %w", number+1, err)
 	}
-	return flush()
+	return nil
 }
 
 // refuse adds a line to the error log.

@@ -370,6 +370,54 @@ func TestRegistryJobCancelled(t *testing.T) {
 	}
 }
 
+// Configurations go along when they are asked for, and come back only to where the etag fits.
+func TestConfigurationsExportImport(t *testing.T) {
+	a := newAccount()
+	f := newFixture(t, withAccount(a))
+	body := []byte(`{"id":"fw","labels":{"a":"b"},"content":{"deviceContent":{"properties.desired.fw":{"v":1}}},"targetCondition":"tags.site='n'","priority":7,"metrics":{"queries":{"q":"SELECT deviceId FROM devices"}}}`)
+	if _, err := f.PutConfiguration(t.Context(), "fw", body, ""); err != nil {
+		t.Fatal(err)
+	}
+	request := exportTo("out")
+	request.IncludeConfigurations = true
+	if job := f.run(request); job.Status != iothub.RegistryJobCompleted || !job.IncludeConfigurations {
+		t.Fatalf("%+v", job)
+	}
+	in := importOf("out")
+	in.IncludeConfigurations = true
+	other := newFixture(t, withAccount(a))
+	if job := other.run(in); job.Status != iothub.RegistryJobCompleted || a.get("out/importErrors.log") != "" {
+		t.Fatalf("%+v %s", job, a.get("out/importErrors.log"))
+	}
+	want, err := f.GetConfiguration(t.Context(), "fw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := other.GetConfiguration(t.Context(), "fw")
+	if err != nil || got.TargetCondition != want.TargetCondition || got.Priority != 7 || got.Labels["a"] != "b" || string(got.Content.Raw) != string(want.Content.Raw) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	// The same etag again updates, and a second time it does not fit any more.
+	for _, refused := range []bool{false, true} {
+		if job := other.run(in); job.Status != iothub.RegistryJobCompleted || strings.Contains(a.get("out/importErrors.log"), "PreconditionFailed") != refused {
+			t.Errorf("%+v %s", job, a.get("out/importErrors.log"))
+		}
+	}
+	a.mu.Lock()
+	a.blobs["out/configurations.txt"] = "nonsense\n{\"id\":\"UPPER\"}\n"
+	a.mu.Unlock()
+	if job := other.run(in); job.Status != iothub.RegistryJobCompleted {
+		t.Errorf("%+v", job)
+	}
+	if log := a.get("out/importErrors.log"); !strings.Contains(log, "DeserializationError") || !strings.Contains(log, "ArgumentInvalid") {
+		t.Error(log)
+	}
+	in.ConfigurationsBlobName = "none.txt"
+	if job := other.run(in); job.Status != iothub.RegistryJobFailed || !strings.Contains(job.FailureReason, "none.txt") {
+		t.Errorf("%+v", job)
+	}
+}
+
 // After a restart an export begins anew; an import says that it was interrupted.
 func TestRegistryJobsRestart(t *testing.T) {
 	for _, kind := range []iothub.RegistryJobType{iothub.RegistryJobImport, iothub.RegistryJobExport} {
