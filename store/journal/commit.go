@@ -333,6 +333,14 @@ func (l *Log) retain() {
 			}
 		}
 	}
+	for _, s := range l.expired(now) {
+		l.remove(s)
+	}
+}
+
+// expired takes the oldest segments that age or size no longer allow off the
+// list, and returns those that nobody reads: the last reader removes the others.
+func (l *Log) expired(now time.Time) (unread []*segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	total := int64(0)
@@ -341,28 +349,38 @@ func (l *Log) retain() {
 	}
 	for len(l.segments) > 1 {
 		oldest := l.segments[0]
-		expired := l.options.Retention > 0 && oldest.newest.Before(now.Add(-l.options.Retention))
-		if !expired && (l.options.MaxBytes < 0 || total <= l.options.MaxBytes) {
-			return
+		old := l.options.Retention > 0 && oldest.newest.Before(now.Add(-l.options.Retention))
+		if !old && (l.options.MaxBytes < 0 || total <= l.options.MaxBytes) {
+			break
 		}
 		total -= oldest.size
 		l.segments = l.segments[1:]
 		oldest.dropped = true
 		if oldest.readers == 0 {
-			l.removeLocked(oldest)
+			unread = append(unread, oldest)
 		}
 	}
+	return unread
 }
 
-// removeLocked removes the file of a dropped segment, or keeps it to recycle.
-func (l *Log) removeLocked(s *segment) {
+// remove removes the file of a dropped segment, or keeps it to recycle. The lock
+// is not held: a large file takes milliseconds, for which senders and readers
+// would wait.
+func (l *Log) remove(s *segment) {
 	err := s.file.Close()
-	spare := s.path + ".tmp" // a name of its own: the committer may be taking another
-	if l.durable() && l.spare == "" && !l.closing && os.Rename(s.path, spare) == nil {
-		l.spare = spare
-		return
+	l.mu.Lock()
+	recycle := l.durable() && l.spare == "" && !l.closing
+	l.mu.Unlock()
+	unwanted, spare := s.path, s.path+".tmp" // a name of its own: the committer may be taking another
+	if recycle && os.Rename(s.path, spare) == nil {
+		l.mu.Lock()
+		unwanted, l.spare = l.spare, spare // there may be one by now
+		l.mu.Unlock()
 	}
-	if err := errors.Join(err, os.Remove(s.path)); err != nil {
+	if unwanted != "" {
+		err = errors.Join(err, os.Remove(unwanted))
+	}
+	if err != nil {
 		l.options.Logger.Warn("journal: an old segment could not be removed", "err", err)
 	}
 }

@@ -73,10 +73,11 @@ func (l *Log) Read(ctx context.Context, p int, from int64, limit int) ([]store.L
 // release ends the reading of a segment.
 func (l *Log) release(s *segment) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s.readers--
-	if s.dropped && s.readers == 0 {
-		l.removeLocked(s)
+	last := s.dropped && s.readers == 0
+	l.mu.Unlock()
+	if last {
+		l.remove(s)
 	}
 }
 
