@@ -137,3 +137,22 @@ func FuzzDecodeC2D(f *testing.F) {
 		}
 	})
 }
+
+// Reading the log must not cost memory per text: one copy holds them all, and
+// one list the properties.
+func TestDecodeTelemetryAllocations(t *testing.T) {
+	data := AppendTelemetry(nil, &Telemetry{
+		ID: ID{"device", "module"}, GenerationID: "638000000000000000", ModelID: "dtmi:example:thing;1",
+		AuthMethod: AuthMethod{Scope: "device", Type: "sas", Issuer: "iothub"},
+		System:     SystemProperties{MessageID: "1", ContentType: "application/json", ContentEncoding: "utf-8"},
+		Properties: Properties{{"alert", "true"}, {"level", "3"}}, Body: make([]byte, 256),
+	})
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := DecodeTelemetry(data); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
