@@ -31,13 +31,15 @@ type crashEvents struct {
 	*caller
 	killed atomic.Bool
 
-	mu     sync.Mutex
-	ledger eventLedger
-	before map[string][]crashEvent // what the check before this one read
+	mu       sync.Mutex
+	ledger   eventLedger
+	followed map[string][]crashEvent // what was read while the devices sent, per partition
+	before   map[string][]crashEvent // what the check before this one read
 }
 
 // kill9Events kills the emulator again and again while devices send numbered telemetry, and reads all of it with an Event Hubs
-// client: every acknowledged message is there exactly once, each device's in order, and the sequence numbers have no gap.
+// client: every acknowledged message is there exactly once, each device's in order, and the sequence numbers have no gap. What was
+// read once stays, also when it was read right before the kill.
 func kill9Events(t *testing.T, s *site) {
 	rounds := crashRounds(t, 50)
 	var flags []string
@@ -47,7 +49,7 @@ func kill9Events(t *testing.T, s *site) {
 	for i := range crashAMQPDevices {
 		flags = append(flags, "--device", fmt.Sprint("a", i))
 	}
-	c := &crashEvents{t: t, hub: s.startHub(t, append(flags, "--log-level", "warn")...), ledger: eventLedger{}}
+	c := &crashEvents{t: t, hub: s.startHub(t, append(flags, "--log-level", "warn")...), ledger: eventLedger{}, followed: map[string][]crashEvent{}}
 	started := time.Now()
 	for round := range rounds {
 		c.caller = newCaller(t, c.hub)
@@ -73,13 +75,23 @@ func kill9Events(t *testing.T, s *site) {
 	for _, all := range c.before {
 		events += len(all)
 	}
-	t.Logf("%d kills in %s: %d messages acknowledged, %d events", rounds, time.Since(started).Round(time.Second), acknowledged, events)
+	followed := 0
+	for _, all := range c.followed {
+		followed += len(all)
+	}
+	if followed == 0 {
+		t.Error("nothing was read before the kills: the test proved less than it should")
+	}
+	t.Logf("%d kills in %s: %d messages acknowledged, %d events, %d of them read before the kills", rounds,
+		time.Since(started).Round(time.Second), acknowledged, events, followed)
 }
 
 // sendUntilKilled lets all devices send and kills the emulator under them.
 func (c *crashEvents) sendUntilKilled() {
 	c.t.Helper()
 	c.killed.Store(false)
+	stopFollowing := c.follow()
+	defer stopFollowing()
 	var senders sync.WaitGroup
 	send := func(device string, run func(device string) error) {
 		senders.Go(func() {
@@ -197,18 +209,9 @@ func (c *crashEvents) sendAMQP(device string) error {
 // check reads every partition from the earliest event on and compares.
 func (c *crashEvents) check() {
 	c.t.Helper()
-	var info struct {
-		EventHub struct {
-			Plain string `json:"emulatorConnectionString"`
-		} `json:"eventHub"`
-	}
-	c.hub.adminGet("/info", &info)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	client, err := azeventhubs.NewConsumerClientFromConnectionString(info.EventHub.Plain, "", azeventhubs.DefaultConsumerGroup, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	client := c.consumer()
 	defer func() { _ = client.Close(ctx) }()
 	about, err := client.GetEventHubProperties(ctx, nil)
 	if err != nil {
@@ -223,6 +226,7 @@ func (c *crashEvents) check() {
 		read[partition] = events
 	}
 	complaints := append(c.ledger.compare(read), compareReads(c.before, read)...)
+	complaints = append(complaints, compareFollowed(c.followed, read)...)
 	for i, complaint := range complaints {
 		if i == 20 {
 			c.t.Errorf("and %d more", len(complaints)-i)
@@ -253,13 +257,89 @@ func readPartition(ctx context.Context, client *azeventhubs.ConsumerClient, part
 			return events, err
 		}
 		for _, e := range some {
-			device, text, _ := strings.Cut(string(e.Body), " ")
-			n, err := strconv.Atoi(text)
-			if err != nil || e.SystemProperties["iothub-connection-device-id"] != device {
-				return events, fmt.Errorf("event %d is %q of %v", e.SequenceNumber, e.Body, e.SystemProperties["iothub-connection-device-id"])
+			event, err := crashEventOf(e)
+			if err != nil {
+				return events, err
 			}
-			events = append(events, crashEvent{e.SequenceNumber, device, n})
+			events = append(events, event)
 		}
 	}
 	return events, nil
+}
+
+func crashEventOf(e *azeventhubs.ReceivedEventData) (crashEvent, error) {
+	device, text, _ := strings.Cut(string(e.Body), " ")
+	n, err := strconv.Atoi(text)
+	if err != nil || e.SystemProperties["iothub-connection-device-id"] != device {
+		return crashEvent{}, fmt.Errorf("event %d is %q of %v", e.SequenceNumber, e.Body, e.SystemProperties["iothub-connection-device-id"])
+	}
+	return crashEvent{e.SequenceNumber, device, n}, nil
+}
+
+// consumer is an Event Hubs client on the port without TLS.
+func (c *crashEvents) consumer() *azeventhubs.ConsumerClient {
+	c.t.Helper()
+	var info struct {
+		EventHub struct {
+			Plain string `json:"emulatorConnectionString"`
+		} `json:"eventHub"`
+	}
+	c.hub.adminGet("/info", &info)
+	client, err := azeventhubs.NewConsumerClientFromConnectionString(info.EventHub.Plain, "", azeventhubs.DefaultConsumerGroup, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return client
+}
+
+// follow reads what comes from now on, until the function that it returns is called.
+func (c *crashEvents) follow() (stop func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	client := c.consumer()
+	about, err := client.GetEventHubProperties(ctx, nil)
+	if err != nil {
+		cancel()
+		c.t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for _, partition := range about.PartitionIDs {
+		readers.Go(func() { c.followPartition(ctx, client, partition) })
+	}
+	return func() {
+		cancel()
+		readers.Wait()
+		closing, done := context.WithTimeout(context.Background(), 5*time.Second)
+		defer done()
+		_ = client.Close(closing)
+	}
+}
+
+func (c *crashEvents) followPartition(ctx context.Context, client *azeventhubs.ConsumerClient, partition string) {
+	latest := true
+	reader, err := client.NewPartitionClient(partition, &azeventhubs.PartitionClientOptions{StartPosition: azeventhubs.StartPosition{Latest: &latest}})
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	defer func() { _ = reader.Close(ctx) }()
+	for {
+		some, err := reader.ReceiveEvents(ctx, 1, nil)
+		if err != nil {
+			if !c.killed.Load() {
+				c.t.Errorf("reading partition %s before the kill: %v", partition, err)
+			}
+			return
+		}
+		for _, e := range some {
+			event, err := crashEventOf(e)
+			if err != nil {
+				c.t.Error(err)
+				return
+			}
+			c.mu.Lock()
+			c.followed[partition] = append(c.followed[partition], event)
+			c.mu.Unlock()
+		}
+	}
 }

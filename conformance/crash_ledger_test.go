@@ -78,6 +78,19 @@ func compareReads(before, after map[string][]crashEvent) (complaints []string) {
 	return complaints
 }
 
+// compareFollowed says which events were read when they came and are not there any more, or are others.
+func compareFollowed(followed, read map[string][]crashEvent) (complaints []string) {
+	for partition, events := range followed {
+		now := read[partition]
+		for _, e := range events {
+			if e.sequence >= int64(len(now)) || now[e.sequence] != e {
+				complaints = append(complaints, fmt.Sprintf("partition %s: event %d was %s %d when it came, and is not any more", partition, e.sequence, e.device, e.number))
+			}
+		}
+	}
+	return complaints
+}
+
 // TestEventLedger makes sure that the check of the kill -9 test can fail.
 func TestEventLedger(t *testing.T) {
 	ledger := func() eventLedger {
@@ -127,5 +140,13 @@ func TestEventLedger(t *testing.T) {
 	changed["0"][0].number = 3
 	if compareReads(good(), good()) != nil || len(compareReads(good(), changed)) != 1 || len(compareReads(good(), nil)) != 2 {
 		t.Error("a change between two reads is not noticed")
+	}
+	late := map[string][]crashEvent{"0": {{1, "a", 2}, {3, "a", 5}}}
+	gone := good()
+	gone["0"] = gone["0"][:3]
+	other := good()
+	other["0"][1].number = 3
+	if compareFollowed(late, good()) != nil || len(compareFollowed(late, gone)) != 1 || len(compareFollowed(late, other)) != 1 {
+		t.Error("an event that was read and is gone is not noticed")
 	}
 }
