@@ -44,6 +44,8 @@ func fleet(t *testing.T) *fixture {
 	return f
 }
 
+func (f *fixture) background() context.Context { return context.Background() }
+
 // report writes reported properties as the device does.
 func (f *fixture) report(id iothub.ID, body string) {
 	f.t.Helper()
@@ -51,7 +53,7 @@ func (f *fixture) report(id iothub.ID, body string) {
 	if err != nil {
 		f.t.Fatalf("%s: %v", body, err)
 	}
-	if _, err := f.registry.Report(context.Background(), id, values, nil); err != nil {
+	if _, err := f.registry.Report(f.background(), id, values, nil); err != nil {
 		f.t.Fatalf("report of %s: %v", id, err)
 	}
 }
@@ -61,7 +63,7 @@ func (f *fixture) queryAll(text string, size int) (rows, itemType string, err er
 	var all []string
 	token := ""
 	for {
-		page, err := f.Query(context.Background(), QueryRequest{Text: text, PageSize: size, Continuation: token})
+		page, err := f.Query(f.background(), QueryRequest{Text: text, PageSize: size, Continuation: token})
 		if err != nil {
 			return "", "", err
 		}

@@ -2,6 +2,8 @@ package query
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +106,13 @@ func groupKey(out *strings.Builder, v Value) {
 	case bool:
 		out.WriteString("2" + strconv.FormatBool(v))
 	case float64:
-		out.WriteString("3" + strconv.FormatFloat(v, 'g', -1, 64))
+		bits := math.Float64bits(v + 0) // -0 is 0
+		if v < 0 {
+			bits = ^bits
+		} else {
+			bits |= 1 << 63
+		}
+		fmt.Fprintf(out, "3%016x", bits)
 	case string:
 		out.WriteString("4" + strconv.Quote(v))
 	}
