@@ -387,7 +387,7 @@ func TestAddressRefusals(t *testing.T) {
 	r := newRig(t)
 	s := r.plain("service")
 	for address, want := range map[string]string{
-		"nowhere":                         "amqp:not-found",
+		"nowhere":                                  "amqp:not-found",
 		"/messages/serviceBound/feedback":          "amqp:not-found",           // not for sending
 		"/messages/serviceBound/filenotifications": "amqp:not-found",           // neither
 		"messages/events/":                         "amqp:unauthorized-access", // nobody sends there
