@@ -86,3 +86,25 @@ func TestDeployment(t *testing.T) {
 		f.wantDesired("e/$edgeAgent", `{"modules":{}}`, `{"layer":{"status":"Targeted"},"under":{"status":"Targeted"}}`)
 	})
 }
+
+// Content is applied to one device by one caller at a time.
+func TestApplyContentInProgress(t *testing.T) {
+	f := newFixture(t)
+	f.edge("e", "n")
+	f.configurations.applying["e"] = struct{}{}
+	wantCode(t, f.ApplyContent(t.Context(), "e", []byte(baseContent)), iothub.CodeApplyConfigurationAlreadyInProgressOnDevice)
+	delete(f.configurations.applying, "e")
+	if err := f.ApplyContent(t.Context(), "e", []byte(baseContent)); err != nil {
+		t.Fatal(err)
+	}
+	f.wantDesired("e/m", `{"i":1}`, `null`)
+	f.edge("other", "n")
+	f.configuration("base", "deviceId = 'e'", 1, `{"modulesContent":{"$edgeAgent":{"properties.desired":{"modules":{}}}}}`, "")
+	f.settle()
+	// A deployment has the last word.
+	if err := f.ApplyContent(t.Context(), "e", []byte(baseContent)); err != nil {
+		t.Fatal(err)
+	}
+	f.wantDesired("e/$edgeAgent", `{"modules":{}}`, `{"base":{"status":"Applied"}}`)
+	f.wantDesired("other/$edgeAgent", `{}`, `null`)
+}

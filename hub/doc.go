@@ -1,6 +1,6 @@
 // Package hub is what happens now, and the one door that every protocol uses:
 // connections, telemetry, cloud-to-device queues and their feedback, direct
-// methods, twin notifications. Front ends parse, call the hub and reply.
+// methods, twin notifications, scheduled jobs, configurations. Front ends parse, call the hub and reply.
 //
 // # State
 //
