@@ -132,7 +132,8 @@ const (
 	AckFull     Ack = "full"
 )
 
-// ParseAck parses the value of iothub-ack in any case; empty is AckNone.
+// ParseAck parses the value of iothub-ack in any case; empty is AckNone. The
+// Java service client says positiveOnly and negativeOnly.
 // It returns ArgumentInvalid for other text.
 func ParseAck(s string) (Ack, error) {
 	switch a := Ack(strings.ToLower(s)); a {
@@ -140,6 +141,10 @@ func ParseAck(s string) (Ack, error) {
 		return AckNone, nil
 	case AckNone, AckPositive, AckNegative, AckFull:
 		return a, nil
+	case "positiveonly":
+		return AckPositive, nil
+	case "negativeonly":
+		return AckNegative, nil
 	}
 	return "", NewError(CodeArgumentInvalid, "iothub-ack must be none, positive, negative or full.")
 }
