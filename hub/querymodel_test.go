@@ -44,9 +44,21 @@ func drawLiteral(t *rapid.T) expression {
 
 func drawPath(t *rapid.T, prefix string) expression {
 	parts := rapid.SampledFrom([][]string{
-		{"tags", "a"}, {"tags", "b"}, {"tags", "o", "a"}, {"tags", "o"}, {"tags", "list"}, {"tags", "none"},
-		{"properties", "reported", "a"}, {"properties", "reported", "o", "b"}, {"properties", "desired", "$version"}, {"properties", "reported", "$version"},
-		{"deviceId"}, {"status"}, {"version"}, {"connectionState"}, {"nothing", "here"},
+		{"tags", "a"},
+		{"tags", "b"},
+		{"tags", "o", "a"},
+		{"tags", "o"},
+		{"tags", "list"},
+		{"tags", "none"},
+		{"properties", "reported", "a"},
+		{"properties", "reported", "o", "b"},
+		{"properties", "desired", "$version"},
+		{"properties", "reported", "$version"},
+		{"deviceId"},
+		{"status"},
+		{"version"},
+		{"connectionState"},
+		{"nothing", "here"},
 	}).Draw(t, "path")
 	text := rapid.SampledFrom([]string{"", prefix}).Draw(t, "prefix") + parts[0]
 	for _, p := range parts[1:] {
@@ -167,7 +179,7 @@ func drawMembership(t *rapid.T, prefix string) expression {
 	op := rapid.SampledFrom([]string{"IN", "in", "NIN"}).Draw(t, "membership")
 	return expression{a.text + " " + op + " [" + strings.Join(texts, ", ") + "]", func(doc map[string]any) any {
 		x := a.value(doc)
-		if x == (any)(nothing{}) {
+		if x == any(nothing{}) {
 			return nothing{}
 		}
 		found := slices.ContainsFunc(list, func(e expression) bool {

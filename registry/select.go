@@ -242,7 +242,7 @@ func (r *tableRun) copyAfter(after iothub.ID) bool {
 	if found {
 		at++
 	}
-	end := min(at+chunkRows, len(t.order))
+	end := min(at+t.chunk, len(t.order))
 	r.clear()
 	for _, ordinal := range t.order[at:end] {
 		r.copyRow(ordinal)

@@ -38,6 +38,7 @@ type table struct {
 	records store.Records
 	kind    string // of store.ListFilter
 	limit   int64  // of columns, in bytes
+	chunk   int    // rows that a query copies at once
 
 	// active is set before the first reading of the store: a writer that finds it
 	// unset has stored its record before that, so the reading sees it.
@@ -80,7 +81,7 @@ func generationNumber(id string) int64 {
 
 func newTable(records store.Records, kind string) *table {
 	return &table{
-		records: records, kind: kind, limit: maxColumnBytes, columns: map[string]*column{},
+		records: records, kind: kind, limit: maxColumnBytes, chunk: chunkRows, columns: map[string]*column{},
 		pending: map[iothub.ID]*store.Record{}, gone: map[string]struct{}{},
 	}
 }
@@ -181,7 +182,11 @@ func (t *table) enterLocked() error {
 func (t *table) applyLocked(changes []change) error {
 	var added, removed []uint32
 	for _, c := range changes {
-		if c.rec != nil && c.known {
+		if !c.known {
+			// A late note of one that was deleted again looks the same as a new one.
+			c.rec = nil
+		}
+		if c.rec != nil {
 			row := t.revisions[c.ordinal]
 			switch {
 			case row.generation != generationNumber(c.rec.Identity.GenerationID):

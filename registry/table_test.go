@@ -164,7 +164,8 @@ func TestTableModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		r.noted.devices.limit = rapid.SampledFrom([]int64{1 << 30, 600, 0}).Draw(rt, "limit")
-		r.noted.modules.limit = r.noted.devices.limit
+		r.noted.devices.chunk = rapid.SampledFrom([]int{1, 2, chunkRows}).Draw(rt, "chunk")
+		r.noted.modules.limit, r.noted.modules.chunk = r.noted.devices.limit, r.noted.devices.chunk
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "pick") }
 		var done []string
 		for range rapid.IntRange(1, 12).Draw(rt, "rounds") {
@@ -193,6 +194,7 @@ func TestTableModel(t *testing.T) {
 // finds its own write at once, and when all rest the table is what the store is.
 func TestTableConcurrent(t *testing.T) {
 	for name, r := range tableStores(t, nil) {
+		r.noted.devices.chunk = 2
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
 			conditions := map[string]*query.Condition{}
