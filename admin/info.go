@@ -20,6 +20,7 @@ type Info struct {
 	// ConnectionStrings are those of the shared access policies, by policy name.
 	ConnectionStrings map[string]string `json:"connectionStrings" doc:"Service connection strings by policy name."`
 	EventHub          EventHub          `json:"eventHub" doc:"How to read telemetry with the Event Hubs SDKs."`
+	Storage           Storage           `json:"storage" doc:"The emulator's own storage account."`
 	// Devices are the connection strings of the devices that the emulator was
 	// started with, by device ID.
 	Devices map[string]string `json:"devices" doc:"Device connection strings by device ID."`
@@ -33,6 +34,14 @@ type EventHub struct {
 	// it speak plain AMQP. Empty when that listener is off.
 	EmulatorConnectionString string `json:"emulatorConnectionString,omitempty" doc:"The same with UseDevelopmentEmulator=true, without TLS."`
 	EntityPath               string `json:"entityPath" doc:"Name of the event hub, which is the hub's."`
+}
+
+// Storage is the emulator's storage account. Its name and key are the published
+// ones of storage emulators.
+type Storage struct {
+	ConnectionString string `json:"connectionString" doc:"For every Azure Blob SDK; over TLS."`
+	// Container is where devices upload files to; empty when that is in another account.
+	Container string `json:"container,omitempty" doc:"Where devices upload files to, unless they have another account."`
 }
 
 // Ports are the bound TCP ports.

@@ -60,7 +60,7 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.hub, err = hub.New(hub.Options{Name: "hub1", Registry: reg, Queues: st.Queues(), Documents: st.Documents(), Log: st.Log(), Now: r.Now})
+	r.hub, err = hub.New(hub.Options{Name: "hub1", Registry: reg, Queues: st.Queues(), Documents: st.Documents(), Log: st.Log(), Files: shelf{}, Now: r.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,9 @@ type readyFile struct {
 	CABundleFile      string            `json:"caBundleFile"`
 	ConnectionStrings map[string]string `json:"connectionStrings"`
 	Devices           map[string]string `json:"devices"`
+	Storage           struct {
+		ConnectionString string `json:"connectionString"`
+	} `json:"storage"`
 }
 
 // hub is a running emulator, the built binary.

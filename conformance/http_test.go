@@ -2,7 +2,12 @@
 
 package conformance
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
 
 // httpScenarios are devices over HTTPS and the files that devices upload.
 func httpScenarios() []scenario {
@@ -11,5 +16,46 @@ func httpScenarios() []scenario {
 			s.judgeItselfNode(t, s.startHub(t, "--device", "d1"), "device_http.js", certificates(t)...)
 		}},
 		{"python_device_http", []string{"python"}, single("device_http.py")},
+		{"python_file_upload", []string{"python"}, func(t *testing.T, s *site) { pythonUpload(t, s, "FAULTS=1") }},
+		{"python_file_upload_250mb", []string{"python"}, largeUpload},
+		{"node_file_upload", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s) }},
+		{"node_file_upload_websocket", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s, "WEBSOCKETS=1") }},
+	}
+}
+
+func pythonUpload(t *testing.T, s *site, extra ...string) *hub {
+	t.Helper()
+	h := s.startHub(t, "--device", "d1")
+	s.judgeItself(t, h, "file_upload.py", append(extra, storage(h))...)
+	return h
+}
+
+func nodeUpload(t *testing.T, s *site, extra ...string) {
+	t.Helper()
+	h := s.startHub(t, "--device", "d1")
+	s.judgeItselfNode(t, h, "file_upload.js", append(extra, storage(h))...)
+}
+
+func storage(h *hub) string {
+	return "AZURE_STORAGE_CONNECTION_STRING=" + h.ready.Storage.ConnectionString
+}
+
+// largeUpload uploads a file that is larger than the emulator may become.
+func largeUpload(t *testing.T, s *site) {
+	h := pythonUpload(t, s, fmt.Sprintf("SIZES=[%d]", 250<<20))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.ready.PID))
+	if os.IsNotExist(err) {
+		return // not Linux
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		peak := 0
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &peak); n == 1 {
+			t.Logf("the emulator had at most %d MB of memory", peak>>10)
+			if peak > 150<<10 {
+				t.Errorf("%d kB of memory at most for a file of 250 MB: it was kept in memory", peak)
+			}
+		}
 	}
 }

@@ -85,6 +85,10 @@ type Config struct {
 	Endpoints   []iothub.Endpoint
 	Enrichments []iothub.Enrichment
 	Routes      []iothub.Route
+	// StorageConnectionString is the storage account, in Azure or another emulator,
+	// that devices upload files to; empty means the emulator's own.
+	// StorageContainer is the container there, made when absent; empty means "uploads".
+	StorageConnectionString, StorageContainer string
 	// PolicyKeys replaces the primary key (base64) of shared access policies, by
 	// policy name. The other policies keep their fixed, published keys. A policy
 	// with a key of its own has no published secondary key either.
@@ -112,6 +116,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DataDir != "" && c.Durability == "" {
 		c.Durability = string(store.DurabilityOS)
+	}
+	if c.StorageContainer == "" {
+		c.StorageContainer = "uploads"
 	}
 	if c.Now == nil {
 		c.Now = time.Now

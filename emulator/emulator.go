@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubnerite/hubnerite/blob"
 	"github.com/hubnerite/hubnerite/emulator/trust"
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
@@ -28,6 +29,7 @@ type Emulator struct {
 	notices []string
 	trust   *trust.Server
 	hub     *hub.Hub
+	blobs   *blob.Server
 
 	listeners map[string]net.Listener
 	// closers undo Start, last one first.
@@ -100,11 +102,15 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	files, err := e.openFiles(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("storage account: %w", err)
+	}
 	containers, idle := e.containers()
 	e.onClose("containers", func(context.Context) error { idle(); return nil })
 	e.hub, err = hub.New(hub.Options{
-		Containers: containers,
-		Tier:       tier, Units: e.cfg.Units,
+		Containers: containers, Files: files,
+		Tier: tier, Units: e.cfg.Units,
 		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),
 		Now:           e.cfg.Now, Logger: e.cfg.Logger,

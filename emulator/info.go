@@ -61,6 +61,10 @@ func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
 			info.EventHub = eventHub(info, e.hub.EventHubName(), p)
 		}
 	}
+	info.Storage.ConnectionString = e.storageAccount().ConnectionString()
+	if e.cfg.StorageConnectionString == "" {
+		info.Storage.Container = e.cfg.StorageContainer
+	}
 	for _, d := range devices {
 		info.Devices[d.ID.DeviceID] = DeviceConnectionString(info, d)
 	}

@@ -39,7 +39,7 @@ func (e *Emulator) serve(closeHub func() error) error {
 		WebSocket: func(ctx context.Context, c net.Conn, protocol string) { openWebSocket(ctx, c, protocol) },
 	})
 	e.onClose("websockets", api.Shutdown)
-	service := e.httpServer(nameHTTPS, api, rest.Configure)
+	service := e.httpServer(nameHTTPS, e.withBlobs(api), rest.Configure)
 	e.onClose("hub", func(context.Context) error { return closeHub() })
 	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
 	if err != nil {

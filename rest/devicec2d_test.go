@@ -41,8 +41,14 @@ func TestReceiveC2D(t *testing.T) {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
-		if got := a.header["iothub-app-propName"]; len(got) != 1 || got[0] != "v 1" {
-			t.Errorf("properties %v", a.header)
+		properties := map[string][]string{}
+		for name, values := range a.header { // in the sender's spelling
+			if property, ok := strings.CutPrefix(name, appPrefix); ok {
+				properties[property] = values
+			}
+		}
+		if got := properties["propName"]; len(got) != 1 || got[0] != "v 1" {
+			t.Errorf("properties %v", properties)
 		}
 		tag := a.header.Get("ETag")
 		token := strings.Trim(tag, `"`)

@@ -91,6 +91,7 @@ func (a *app) variables(deviceID string) ([]variable, error) {
 	}
 	variables = append(variables,
 		variable{"EVENTHUB_CONNECTION_STRING", info.EventHub.ConnectionString}, variable{"EVENTHUB_NAME", info.EventHub.EntityPath})
+	variables = append(variables, variable{"AZURE_STORAGE_CONNECTION_STRING", info.Storage.ConnectionString})
 	variables = append(variables, variable{environmentPrefix + "ADMIN_URL", a.adminURL})
 	return append(variables, noProxy(info, os.Getenv)...), nil
 }

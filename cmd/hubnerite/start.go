@@ -50,6 +50,9 @@ type startCmd struct {
 	Units            int      `default:"1" placeholder:"NUMBER" help:"Units of that tier (${default})."`
 	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
 
+	StorageConnectionString string `placeholder:"TEXT" help:"Storage account that devices upload files to, in Azure or another emulator (the emulator's own)."`
+	StorageContainer        string `default:"uploads" placeholder:"NAME" help:"Its container, made when absent (${default})."`
+
 	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
 	ServiceKey           string `placeholder:"BASE64" help:"The same for the policy service."`
 	DeviceKey            string `placeholder:"BASE64" help:"The same for the policy device."`
@@ -176,6 +179,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
 		CertFile: s.Cert, KeyFile: s.Key, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
+		StorageConnectionString: s.StorageConnectionString, StorageContainer: s.StorageContainer,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
 		Tier: s.Tier, Units: s.Units,
 	}
