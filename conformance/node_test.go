@@ -12,6 +12,7 @@ func nodeScenarios() []scenario {
 	return []scenario{
 		{"node_device_mqtt", []string{"node"}, singleNode("device_mqtt.js")},
 		{"node_registry", []string{"node"}, singleNode("registry.js")},
+		{"node_registry_bulk", []string{"node"}, singleNode("registry_bulk.js")},
 		{"node_c2d", []string{"node"}, singleNode("c2d.js")},
 		{"node_device_amqp", []string{"node"}, singleNode("device_amqp.js")},
 		{"node_event_hubs", []string{"node"}, singleNode("event_hubs.js")},

@@ -30,6 +30,7 @@ func pythonScenarios() []scenario {
 		{"python_feedback", []string{"python", "proton"}, single("feedback.py")},
 		{"python_telemetry", []string{"python"}, single("telemetry.py")},
 		{"python_registry", []string{"python"}, single("registry.py")},
+		{"python_registry_bulk", []string{"python"}, single("registry_bulk.py")},
 		{"python_twins", []string{"python"}, single("twins.py")},
 		{"python_methods", []string{"python"}, single("methods.py")},
 		{"python_modules", []string{"python"}, single("modules.py")},

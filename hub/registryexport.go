@@ -147,21 +147,29 @@ func (h *Hub) importBlob(ctx context.Context, c Container, blob string, read fun
 }
 
 func (h *Hub) readImport(ctx context.Context, j *registryJob, body io.Reader, refused *bytes.Buffer) error {
-	var page []iothub.ExportImportDevice
+	var (
+		page []iothub.ExportImportDevice
+		// broken are the lines of the page that are none, by place: they are empty entries.
+		broken = map[int]error{}
+	)
 	flush := func() error {
 		for i, err := range h.Bulk(ctx, page, BulkOptions{AnyParent: true, NeedStatus: true}) {
+			if bad := broken[i]; bad != nil {
+				err = bad
+			}
 			if err != nil {
 				refuse(refused, &page[i], err)
 			}
 		}
 		page = page[:0]
+		clear(broken)
 		return ctx.Err()
 	}
 	err := eachLine(body, func(number int, line []byte) error {
 		var entry iothub.ExportImportDevice
 		if err := json.Unmarshal(line, &entry); err != nil {
-			refuse(refused, &entry, iothub.NewError(iothub.CodeDeserializationError, "Line %d is not an ExportImportDevice: %s.", number, err))
-			return nil
+			entry = iothub.ExportImportDevice{}
+			broken[len(page)] = iothub.NewError(iothub.CodeDeserializationError, "Line %d is not an ExportImportDevice: %s.", number, err)
 		}
 		if page = append(page, entry); len(page) < importPage {
 			return nil
