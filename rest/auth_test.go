@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,34 +8,6 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
 )
-
-func allOperations() []operation {
-	return slices.Concat(deviceOperations(), moduleOperations(), twinOperations(), methodOperations(),
-		c2dOperations(), feedbackOperations(), statisticsOperations())
-}
-
-// fill gives a pattern the parameters of an identity that exists.
-func fill(pattern string) string {
-	return strings.NewReplacer("{deviceID}", "d", "{moduleID}", "m", "{lockToken}", "5f0c3c7e-8f53-4f0c-9a53-3f6f8e0a3c55").Replace(pattern)
-}
-
-// Every operation lets in exactly the policies that hold one of its rights.
-func TestPermissions(t *testing.T) {
-	w := newWorld(t)
-	w.create(iothub.ID{DeviceID: "d"}, iothub.ID{DeviceID: "d", ModuleID: "m"})
-	for _, op := range allOperations() {
-		for _, p := range registry.DefaultPolicies() {
-			// The empty body keeps writes from happening; DELETE lacks If-Match.
-			a := w.raw(op.method, fill(op.pattern)+"?"+testVersion, "",
-				"Authorization", token(t, p.Name, testHost, time.Now().Add(time.Hour)))
-			if p.Rights&op.rights == 0 {
-				a.refused(legacy, iothub.CodeIotHubUnauthorizedAccess)
-			} else if a.status == 401 {
-				t.Errorf("%s %s refuses %s: %s", op.method, op.pattern, p.Name, a.body)
-			}
-		}
-	}
-}
 
 func TestRefusedCredentials(t *testing.T) {
 	w := newWorld(t)
