@@ -43,7 +43,7 @@ func (r *queryRun) twins(ctx context.Context) (QueryPage, error) {
 	}
 	after := r.at.id()
 	var items []json.RawMessage
-	for len(items) < r.size {
+	for {
 		// One more than needed tells whether a page follows.
 		limit := r.size - len(items) + 1
 		rows, err := r.selectTwins(ctx, after, limit)
@@ -63,11 +63,11 @@ func (r *queryRun) twins(ctx context.Context) (QueryPage, error) {
 			}
 			after = rows[i].id
 		}
+		// Rows that were gone when they were read leave room for others.
 		if len(rows) < limit {
-			break
+			return r.page(itemType, items, false, nil), nil
 		}
 	}
-	return r.page(itemType, items, false, nil), nil
 }
 
 // selectedTwin is a twin that a query found.
