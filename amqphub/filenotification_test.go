@@ -80,15 +80,5 @@ func TestFileNotifications(t *testing.T) {
 		t.Fatal(err)
 	}
 	rcv = open("/messages/serviceBound/FileUploadNotifications") // as the documentation has it
-	m := receive("b", 0)
-	// A lock that lapses gives the message to the other link; settling it is refused.
-	r.advance(61 * time.Second)
-	other := open("/messages/serviceBound/filenotifications")
-	again, err := other.Receive(r.ctx(), nil)
-	if err != nil {
-		again, err = rcv.Receive(r.ctx(), nil)
-	}
-	if err != nil || string(again.GetData()) != string(m.GetData()) {
-		t.Fatalf("%v", err)
-	}
+	receive("b", 0)
 }

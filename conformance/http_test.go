@@ -13,7 +13,8 @@ import (
 func httpScenarios() []scenario {
 	return []scenario{
 		{"node_device_http", []string{"node"}, func(t *testing.T, s *site) {
-			s.judgeItselfNode(t, s.startHub(t, "--device", "d1"), "device_http.js", certificates(t)...)
+			h := s.startHub(t, "--device", "d1")
+			s.judgeItselfNode(t, h, "device_http.js", append(certificates(t), storage(h))...)
 		}},
 		{"python_device_http", []string{"python"}, single("device_http.py")},
 		{"python_file_upload", []string{"python"}, func(t *testing.T, s *site) { pythonUpload(t, s, "FAULTS=1") }},

@@ -4,10 +4,12 @@
 
 const assert = require('assert');
 const fs = require('fs');
+const { Readable } = require('stream');
 const { Client: DeviceClient, Message } = require('azure-iot-device');
 const { Http } = require('azure-iot-device-http');
 const iothub = require('azure-iothub');
 const { Message: ServiceMessage } = require('azure-iot-common');
+const { BlobServiceClient } = require('@azure/storage-blob');
 const { SERVICE, DEVICE, ID, fields, sleep, eventually, refused, kept, main } = require('./common');
 
 const { Client: ServiceClient, Registry } = iothub;
@@ -97,6 +99,9 @@ main(90, async () => {
     await certified.open();
     await certified.sendEvent(new Message('by certificate'));
     assert.deepStrictEqual((await kept('certified')).map((m) => m.body), ['by certificate']);
+    await certified.uploadToBlob('by certificate.txt', Readable.from([Buffer.from('a file')]), 6);
+    const blobs = BlobServiceClient.fromConnectionString(process.env.AZURE_STORAGE_CONNECTION_STRING).getContainerClient('uploads');
+    assert.strictEqual((await blobs.getBlobClient('certified/by certificate.txt').downloadToBuffer()).toString(), 'a file');
     await certified.close();
     console.log('ok: a certificate');
   }
