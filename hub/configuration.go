@@ -34,8 +34,11 @@ type configurations struct {
 	// mu guards the rest, for memory only.
 	mu   sync.Mutex
 	byID map[string]*configuration
-	// states say what was done to whom: by device, then by module ("" for the device itself).
-	states map[string]map[string]*configurationState
+	// devices and modules say what was done to whom; modules by device and module.
+	devices map[string]configurationState
+	modules map[string]map[string]configurationState
+	// counts are sums over these.
+	counts map[configurationKey]configurationCount
 	work   configurationWork
 	// applying are the devices that ApplyContent is at work on.
 	applying map[string]struct{}
@@ -53,9 +56,16 @@ type configuration struct {
 
 func newConfigurations() configurations {
 	return configurations{
-		byID: map[string]*configuration{}, states: map[string]map[string]*configurationState{}, applying: map[string]struct{}{},
-		work: newConfigurationWork(nil),
+		byID: map[string]*configuration{}, applying: map[string]struct{}{},
+		devices: map[string]configurationState{}, modules: map[string]map[string]configurationState{},
+		counts: map[configurationKey]configurationCount{},
+		work:   newConfigurationWork(nil),
 	}
+}
+
+// idleLocked reports whether no twin has anything to do with a configuration.
+func (c *configurations) idleLocked() bool {
+	return len(c.byID) == 0 && len(c.devices) == 0 && len(c.modules) == 0
 }
 
 // configurationDocument is a configuration as it is stored.
@@ -298,7 +308,7 @@ func (h *Hub) loadConfigurations(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.byID) > 0 || len(c.states) > 0 {
+	if !c.idleLocked() {
 		c.any.Store(true)
 		c.work.full = true
 		h.startConfigurationWorkLocked()

@@ -7,37 +7,52 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/store"
 )
 
-// The statuses of a configuration in a twin: its condition holds, and it set
-// something there. Source: IoT Hub, automatic device management (metrics).
-const (
-	statusTargeted = "Targeted"
-	statusApplied  = "Applied"
-)
-
 // configurationState is what configurations did to one device or module.
 type configurationState struct {
-	entries map[string]configurationEntry
+	entries []configurationEntry
 	// revision is the stored document's, 0 without one. Only who configures the identity uses it.
 	revision uint64
 }
 
-// configurationEntry is what one configuration did.
+// configurationEntry is what one configuration did. It is small, because a hub
+// may have as many as it has twins.
 type configurationEntry struct {
-	Status string `json:"status"`
+	ID string `json:"-"`
 	// Created tells a configuration from a later one of that ID.
-	Created time.Time `json:"created"`
+	Created int64 `json:"created"`
+	Applied bool  `json:"applied"`
 	// Edge says that it is a deployment.
 	Edge bool `json:"edge,omitempty"`
 }
 
-func (e configurationEntry) equal(other configurationEntry) bool {
-	return e.Status == other.Status && e.Edge == other.Edge && e.Created.Equal(other.Created)
+func (e configurationEntry) status() string {
+	if e.Applied {
+		return "Applied"
+	}
+	return "Targeted"
+}
+
+// configurationEntries are those of one device or module, by configuration.
+type configurationEntries map[string]configurationEntry
+
+func (e configurationEntries) list() []configurationEntry {
+	out := make([]configurationEntry, 0, len(e))
+	for _, entry := range e {
+		out = append(out, entry)
+	}
+	return out
+}
+
+// entry returns the one of a configuration that sets something, or nothing.
+func (c *configuration) entry(applied bool) configurationEntry {
+	return configurationEntry{
+		ID: c.ID, Created: c.CreatedTime.UnixNano(), Applied: applied, Edge: c.Content.Kind == iothub.ModulesContent,
+	}
 }
 
 // configure makes a device or module what the configurations want. It writes
@@ -66,19 +81,20 @@ func (h *Hub) configureTwin(ctx context.Context, t Twin) error {
 		kind = iothub.ModuleContent
 	}
 	matching := h.matchingConfigurations(t, kind)
-	entries := map[string]configurationEntry{}
+	entries := configurationEntries{}
 	for i, c := range matching {
-		entries[c.ID] = configurationEntry{Status: effect(c, matching[i+1:]), Created: c.CreatedTime}
+		entries[c.ID] = c.entry(applies(c, matching[i+1:]))
 	}
 	deployment := h.planDeployment(t, entries)
-	before, leaving := h.leavingConfigurations(t.Identity.ID, kind, entries)
+	before, revision := h.stateOf(t.Identity.ID)
 	var removed [][]string
 	during := maps.Clone(entries)
-	for _, c := range leaving {
+	for _, c := range h.leavingConfigurations(kind, before, entries) {
 		removed = append(removed, iothub.Paths(c.Content.Assignments)...)
-		during[c.ID] = before.entries[c.ID]
+		during[c.ID] = before[c.ID]
 	}
-	if err := h.putState(ctx, t.Identity.ID, before, during); err != nil {
+	revision, err := h.putState(ctx, t.Identity.ID, before, during, revision)
+	if err != nil {
 		return err
 	}
 	desired := t.Twin.Desired.Values
@@ -90,16 +106,15 @@ func (h *Hub) configureTwin(ctx context.Context, t Twin) error {
 		// Its size, most likely: nothing that another attempt would change.
 		h.o.Logger.Warn("configurations do not fit into a twin", "device", t.Identity.ID, "err", err)
 		for id, e := range entries {
-			if !e.Edge {
-				e.Status = statusTargeted
-				entries[id] = e
-			}
+			e.Applied = e.Applied && e.Edge
+			entries[id] = e
 		}
 	}
 	if err := h.deploy(ctx, t.Identity.ID, deployment); err != nil {
 		return err
 	}
-	return h.putState(ctx, t.Identity.ID, h.stateOf(t.Identity.ID), entries)
+	_, err = h.putState(ctx, t.Identity.ID, during, entries, revision)
+	return err
 }
 
 // matchingConfigurations returns those of a kind whose condition holds, who wins last.
@@ -122,17 +137,17 @@ func (h *Hub) matchingConfigurations(t Twin, kind iothub.ConfigurationKind) []*c
 	return all
 }
 
-// effect is Applied unless those that win over c decide of everything that it sets.
-func effect(c *configuration, winners []*configuration) string {
+// applies reports whether those that win over c leave anything of what it sets.
+func applies(c *configuration, winners []*configuration) bool {
 	for _, path := range iothub.Paths(c.Content.Assignments) {
 		overridden := slices.ContainsFunc(winners, func(w *configuration) bool {
 			return slices.ContainsFunc(iothub.Paths(w.Content.Assignments), func(over []string) bool { return iothub.Overrides(over, path) })
 		})
 		if !overridden {
-			return statusApplied
+			return true
 		}
 	}
-	return statusTargeted
+	return false
 }
 
 func assignmentsOf(list []*configuration) []iothub.Assignment {
@@ -143,21 +158,20 @@ func assignmentsOf(list []*configuration) []iothub.Assignment {
 	return out
 }
 
-// leavingConfigurations returns the state so far, and the configurations in it that
-// have to take their settings back: those that are still there and do not match any more.
-func (h *Hub) leavingConfigurations(id iothub.ID, kind iothub.ConfigurationKind, now map[string]configurationEntry) (configurationState, []*configuration) {
-	state := h.stateOf(id)
+// leavingConfigurations returns those of the entries so far that have to take their
+// settings back: they are still there and do not match any more.
+func (h *Hub) leavingConfigurations(kind iothub.ConfigurationKind, before, now configurationEntries) []*configuration {
 	var leaving []*configuration
 	h.configurations.mu.Lock()
 	defer h.configurations.mu.Unlock()
-	for name, e := range state.entries {
-		_, stays := now[name]
-		c := h.configurations.byID[name]
-		if !stays && c != nil && c.Content.Kind == kind && c.CreatedTime.Equal(e.Created) {
+	for id, e := range before {
+		_, stays := now[id]
+		c := h.configurations.byID[id]
+		if !stays && c != nil && c.Content.Kind == kind && c.CreatedTime.UnixNano() == e.Created {
 			leaving = append(leaving, c)
 		}
 	}
-	return state, leaving
+	return leaving
 }
 
 // writeDesired writes a change of desired properties, unless the twin was written since.
@@ -169,82 +183,131 @@ func (h *Hub) writeDesired(ctx context.Context, t Twin, change map[string]any) e
 	return err
 }
 
-// stateOf returns a copy of what is known of an identity.
-func (h *Hub) stateOf(id iothub.ID) configurationState {
+// stateOf returns what is known of an identity.
+func (h *Hub) stateOf(id iothub.ID) (configurationEntries, uint64) {
 	h.configurations.mu.Lock()
 	defer h.configurations.mu.Unlock()
-	s := h.configurations.states[id.DeviceID][id.ModuleID]
-	if s == nil {
-		return configurationState{}
+	s := h.configurations.stateLocked(id)
+	out := make(configurationEntries, len(s.entries))
+	for _, e := range s.entries {
+		out[e.ID] = e
 	}
-	return configurationState{maps.Clone(s.entries), s.revision}
+	return out, s.revision
 }
 
-// putState stores what configurations do to an identity, unless that is known.
-func (h *Hub) putState(ctx context.Context, id iothub.ID, before configurationState, entries map[string]configurationEntry) (err error) {
-	if maps.EqualFunc(before.entries, entries, configurationEntry.equal) {
-		return nil
+// stateLocked returns the state of a device or module, the zero one when there is none.
+func (c *configurations) stateLocked(id iothub.ID) configurationState {
+	if id.IsModule() {
+		return c.modules[id.DeviceID][id.ModuleID]
 	}
-	after := &configurationState{entries: maps.Clone(entries)}
+	return c.devices[id.DeviceID]
+}
+
+// putState stores what configurations do to an identity, unless that is known, and
+// returns the document's new revision.
+func (h *Hub) putState(ctx context.Context, id iothub.ID, before, entries configurationEntries, revision uint64) (uint64, error) {
+	if maps.Equal(before, entries) {
+		return revision, nil
+	}
+	var err error
 	if len(entries) > 0 {
-		after.revision, err = putDocument(ctx, h.o.Documents, configurationStateCollection, id.String(), before.revision, entries)
-	} else if before.revision != 0 {
+		revision, err = putDocument(ctx, h.o.Documents, configurationStateCollection, id.String(), revision, entries)
+	} else if revision != 0 {
+		revision = 0
 		if err = h.o.Documents.DeleteDocument(ctx, configurationStateCollection, id.String(), 0); errors.Is(err, store.ErrNotFound) {
 			err = nil
 		}
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	states := h.configurations.states
 	h.configurations.mu.Lock()
 	defer h.configurations.mu.Unlock()
+	h.configurations.setStateLocked(id, configurationState{entries.list(), revision})
+	return revision, nil
+}
+
+// setStateLocked replaces what is known of a device or module; a state without entries is none.
+func (c *configurations) setStateLocked(id iothub.ID, s configurationState) {
+	c.countLocked(c.stateLocked(id), -1)
+	c.countLocked(s, 1)
 	switch {
-	case len(entries) > 0:
-		if states[id.DeviceID] == nil {
-			states[id.DeviceID] = map[string]*configurationState{}
+	case !id.IsModule() && len(s.entries) > 0:
+		c.devices[id.DeviceID] = s
+	case !id.IsModule():
+		delete(c.devices, id.DeviceID)
+	case len(s.entries) > 0:
+		if c.modules[id.DeviceID] == nil {
+			c.modules[id.DeviceID] = map[string]configurationState{}
 		}
-		states[id.DeviceID][id.ModuleID] = after
+		c.modules[id.DeviceID][id.ModuleID] = s
 	default:
-		delete(states[id.DeviceID], id.ModuleID)
-		if len(states[id.DeviceID]) == 0 {
-			delete(states, id.DeviceID)
+		delete(c.modules[id.DeviceID], id.ModuleID)
+		if len(c.modules[id.DeviceID]) == 0 {
+			delete(c.modules, id.DeviceID)
 		}
 	}
-	return nil
+}
+
+// configurationKey tells a configuration from a later one of its ID.
+type configurationKey struct {
+	id      string
+	created int64
+}
+
+// configurationCount is how many twins a configuration is about, and set something in.
+type configurationCount struct{ targeted, applied int }
+
+func (c *configurations) countLocked(s configurationState, n int) {
+	for _, e := range s.entries {
+		key := configurationKey{e.ID, e.Created}
+		count := c.counts[key]
+		count.targeted += n
+		if e.Applied {
+			count.applied += n
+		}
+		if c.counts[key] = count; count == (configurationCount{}) {
+			delete(c.counts, key)
+		}
+	}
 }
 
 // dropStates forgets an identity that is gone, and with a device its modules.
 func (h *Hub) dropStates(ctx context.Context, id iothub.ID) error {
-	h.configurations.mu.Lock()
-	var modules []string
-	for module := range h.configurations.states[id.DeviceID] {
-		if module == id.ModuleID || !id.IsModule() {
-			modules = append(modules, module)
+	gone := []iothub.ID{id}
+	if !id.IsModule() {
+		h.configurations.mu.Lock()
+		for module := range h.configurations.modules[id.DeviceID] {
+			gone = append(gone, iothub.ID{DeviceID: id.DeviceID, ModuleID: module})
 		}
+		h.configurations.mu.Unlock()
 	}
-	h.configurations.mu.Unlock()
-	for _, module := range modules {
-		gone := iothub.ID{DeviceID: id.DeviceID, ModuleID: module}
-		if err := h.putState(ctx, gone, h.stateOf(gone), nil); err != nil {
+	for _, id := range gone {
+		before, revision := h.stateOf(id)
+		if _, err := h.putState(ctx, id, before, nil, revision); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// loadConfigurationStates runs before anybody else is there.
 func (h *Hub) loadConfigurationStates(ctx context.Context) error {
 	return h.eachDocument(ctx, configurationStateCollection, "", func(d store.Document) error {
-		s := &configurationState{revision: d.Revision}
-		if err := json.Unmarshal(d.Payload, &s.entries); err != nil {
+		var entries configurationEntries
+		if err := json.Unmarshal(d.Payload, &entries); err != nil {
 			return err
 		}
-		device, module, _ := strings.Cut(d.Key, "/")
-		states := h.configurations.states
-		if states[device] == nil {
-			states[device] = map[string]*configurationState{}
+		s := configurationState{revision: d.Revision}
+		for id, e := range entries {
+			e.ID = id
+			if c := h.configurations.byID[id]; c != nil {
+				e.ID = c.ID // one text for all
+			}
+			s.entries = append(s.entries, e)
 		}
-		states[device][module] = s
+		device, module, _ := strings.Cut(d.Key, "/")
+		h.configurations.setStateLocked(iothub.ID{DeviceID: device, ModuleID: module}, s)
 		return nil
 	})
 }
@@ -260,41 +323,27 @@ func (h *Hub) configurationStates(id iothub.ID) map[string]any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out map[string]any
-	add := func(s *configurationState, all bool) {
-		if s == nil {
-			return
-		}
-		for name, e := range s.entries {
+	add := func(s configurationState, all bool) {
+		for _, e := range s.entries {
 			if all || e.Edge {
 				if out == nil {
 					out = map[string]any{}
 				}
-				out[name] = map[string]any{"status": e.Status}
+				out[e.ID] = map[string]any{"status": e.status()}
 			}
 		}
 	}
-	modules := c.states[id.DeviceID]
-	add(modules[id.ModuleID], true)
+	add(c.stateLocked(id), true)
 	if id.ModuleID == iothub.EdgeAgent {
-		add(modules[""], false)
+		add(c.devices[id.DeviceID], false)
 	}
 	return out
 }
 
-// countStates counts how many twins a configuration is about, and set something in.
+// countStates returns the system metrics that every configuration has.
 func (h *Hub) countStates(c *configuration) iothub.MetricResults {
-	targeted, applied := 0, 0
 	h.configurations.mu.Lock()
 	defer h.configurations.mu.Unlock()
-	for _, modules := range h.configurations.states {
-		for _, s := range modules {
-			if e, ok := s.entries[c.ID]; ok && e.Created.Equal(c.CreatedTime) {
-				targeted++
-				if e.Status == statusApplied {
-					applied++
-				}
-			}
-		}
-	}
-	return iothub.MetricResults{iothub.MetricTargeted: targeted, iothub.MetricApplied: applied}
+	count := h.configurations.counts[configurationKey{c.ID, c.CreatedTime.UnixNano()}]
+	return iothub.MetricResults{iothub.MetricTargeted: count.targeted, iothub.MetricApplied: count.applied}
 }

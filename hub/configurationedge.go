@@ -15,14 +15,14 @@ type deployment map[string][]iothub.Assignment
 // planDeployment chooses among the deployments that target an edge device: the
 // full one that wins, and the layered ones that win over it. Their statuses go into entries.
 // Source: IoT Edge, automatic deployments for single devices or at scale (priority, layered deployment).
-func (h *Hub) planDeployment(t Twin, entries map[string]configurationEntry) deployment {
+func (h *Hub) planDeployment(t Twin, entries configurationEntries) deployment {
 	if t.Identity.ID.IsModule() || !t.Identity.Capabilities.IoTEdge {
 		return nil
 	}
 	matching := h.matchingConfigurations(t, iothub.ModulesContent)
 	base := -1
 	for i, c := range matching {
-		entries[c.ID] = configurationEntry{Status: statusTargeted, Created: c.CreatedTime, Edge: true}
+		entries[c.ID] = c.entry(false)
 		if !c.Content.Layered() {
 			base = i
 		}
@@ -35,9 +35,7 @@ func (h *Hub) planDeployment(t Twin, entries map[string]configurationEntry) depl
 		for module, list := range c.Content.Modules {
 			plan[module] = append(plan[module], list...)
 		}
-		e := entries[c.ID]
-		e.Status = statusApplied
-		entries[c.ID] = e
+		entries[c.ID] = c.entry(true)
 	}
 	return plan
 }

@@ -17,7 +17,7 @@ const (
 	maxDirtyTwins = 10_000
 	// configurationWorkers is how many twins are looked at at one time, so that
 	// the store can commit their changes together.
-	configurationWorkers = 32
+	configurationWorkers = 128
 )
 
 // configurationWork is what automatic device management has to look at. It is
@@ -103,7 +103,7 @@ func (h *Hub) workConfigurations() {
 			c.work.full = full
 			close(work.done)
 			c.work.done = nil
-			c.any.Store(len(c.byID) > 0 || len(c.states) > 0)
+			c.any.Store(!c.idleLocked())
 			c.mu.Unlock()
 			return
 		}
@@ -150,21 +150,29 @@ func (h *Hub) configurationTargets(ctx context.Context, work configurationWork) 
 			conditions = append(conditions, changed.TargetCondition)
 		}
 	}
-	for device, modules := range c.states {
-		for module, state := range modules {
-			touched := work.full
-			for id := range work.passes {
-				_, has := state.entries[id]
-				touched = touched || has
+	if work.full || len(work.passes) > 0 {
+		touched := func(s configurationState) bool {
+			return work.full || slices.ContainsFunc(s.entries, func(e configurationEntry) bool {
+				_, changed := work.passes[e.ID]
+				return changed
+			})
+		}
+		for device, s := range c.devices {
+			if touched(s) {
+				add(iothub.ID{DeviceID: device})
 			}
-			if touched {
-				add(iothub.ID{DeviceID: device, ModuleID: module})
+		}
+		for device, modules := range c.modules {
+			for module, s := range modules {
+				if touched(s) {
+					add(iothub.ID{DeviceID: device, ModuleID: module})
+				}
 			}
 		}
 	}
 	for id := range work.dirty {
 		add(id)
-		if id.IsModule() && c.states[id.DeviceID][""] != nil {
+		if _, known := c.devices[id.DeviceID]; known && id.IsModule() {
 			// A deployment may rule it.
 			add(id.Device())
 		}
