@@ -193,3 +193,49 @@ func (t Twin) AppendJSON(b []byte) ([]byte, error) {
 	}
 	return append(b, '}'), nil
 }
+
+// AppendJSON appends the form in which an identity is stored, which json.Unmarshal
+// reads.
+func (i Identity) AppendJSON(b []byte) []byte {
+	b = appendJSONString(append(b, `{"ID":{"DeviceID":`...), i.ID.DeviceID)
+	b = append(appendJSONString(append(b, `,"ModuleID":`...), i.ID.ModuleID), '}')
+	for _, m := range []struct{ name, value string }{
+		{"GenerationID", i.GenerationID}, {"ETag", i.ETag}, {"Status", string(i.Status)}, {"StatusReason", i.StatusReason},
+		{"DeviceScope", i.DeviceScope}, {"ManagedBy", i.ManagedBy},
+	} {
+		if m.value != "" {
+			b = appendJSONString(appendJSONMember(b, m.name), m.value)
+		}
+	}
+	if !i.StatusUpdatedTime.IsZero() {
+		b = i.StatusUpdatedTime.AppendFormat(append(b, `,"StatusUpdatedTime":"`...), time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	b = appendAuthentication(append(b, `,"Authentication":`...), i.Authentication)
+	b = strconv.AppendBool(append(b, `,"Capabilities":{"iotEdge":`...), i.Capabilities.IoTEdge)
+	b = append(b, '}')
+	if len(i.ParentScopes) > 0 {
+		b = appendJSONTexts(append(b, `,"ParentScopes":`...), i.ParentScopes)
+	}
+	return append(b, '}')
+}
+
+func appendAuthentication(b []byte, a Authentication) []byte {
+	b = append(b, `{"symmetricKey":{`...)
+	b = appendJSONText(b, "primaryKey", a.SymmetricKey.PrimaryKey)
+	b = appendJSONText(b, "secondaryKey", a.SymmetricKey.SecondaryKey)
+	b = appendJSONThumbprints(append(b, '}'), a.X509Thumbprint, "primaryThumbprint", "secondaryThumbprint")
+	b = appendJSONString(appendJSONMember(b, "type"), string(a.Type))
+	return append(b, '}')
+}
+
+func appendJSONTexts(b []byte, texts []string) []byte {
+	b = append(b, '[')
+	for n, text := range texts {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONString(b, text)
+	}
+	return append(b, ']')
+}

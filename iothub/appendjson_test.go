@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -205,7 +206,19 @@ func TestDocumentsAsTheLibraryWritesThem(t *testing.T) {
 		want, wantErr = json.Marshal(values)
 		same(t, got, err, want, wantErr)
 
-		// The stored form comes back as it was.
+		// The stored forms come back as they were.
+		var identity Identity
+		if err := unmarshal(i.AppendJSON(nil), &identity); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := json.Marshal(i); err != nil || len(text) == 0 {
+			t.Fatal(err)
+		} else if err := unmarshal(text, &i); err != nil { // as the library does with what is no UTF-8
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(i, identity, cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
 		stored, err := twin.AppendJSON(nil)
 		if err != nil {
 			t.Fatal(err)

@@ -123,12 +123,7 @@ func MarshalIdentity(i Identity, c ConnectionInfo) ([]byte, error) {
 	b = appendJSONTime(b, "connectionStateUpdatedTime", c.StateUpdatedTime)
 	b = appendJSONTime(b, "lastActivityTime", c.LastActivityTime)
 	b = strconv.AppendInt(appendJSONMember(b, "cloudToDeviceMessageCount"), int64(c.C2DCount), 10)
-	b = append(appendJSONMember(b, "authentication"), `{"symmetricKey":{`...)
-	b = appendJSONText(b, "primaryKey", i.Authentication.SymmetricKey.PrimaryKey)
-	b = appendJSONText(b, "secondaryKey", i.Authentication.SymmetricKey.SecondaryKey)
-	b = appendJSONThumbprints(append(b, '}'), i.Authentication.X509Thumbprint, "primaryThumbprint", "secondaryThumbprint")
-	b = appendJSONString(appendJSONMember(b, "type"), string(i.Authentication.Type))
-	b = append(b, '}')
+	b = appendAuthentication(appendJSONMember(b, "authentication"), i.Authentication)
 	if !i.ID.IsModule() {
 		b = appendJSONScopes(b, i)
 	}

@@ -127,14 +127,7 @@ func appendJSONScopes(b []byte, i Identity) []byte {
 		b = appendJSONString(appendJSONMember(b, "deviceScope"), i.DeviceScope)
 	}
 	if len(i.ParentScopes) > 0 {
-		b = append(appendJSONMember(b, "parentScopes"), '[')
-		for n, scope := range i.ParentScopes {
-			if n > 0 {
-				b = append(b, ',')
-			}
-			b = appendJSONString(b, scope)
-		}
-		b = append(b, ']')
+		b = appendJSONTexts(appendJSONMember(b, "parentScopes"), i.ParentScopes)
 	}
 	return b
 }

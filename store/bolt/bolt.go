@@ -69,6 +69,7 @@ type Store struct {
 	db     *bbolt.DB
 	log    *slog.Logger
 	cache  *cache
+	names  queueNames
 	noSync bool
 
 	mu      sync.Mutex
@@ -84,7 +85,7 @@ type Store struct {
 }
 
 // Open opens or creates the file at path, in a folder that exists. It reads no
-// records, whatever their number. It returns ErrLocked when another process
+// records, whatever their number, only the names of queues. It returns ErrLocked when another process
 // has the file open and ErrNewerSchema when it cannot read the layout.
 //
 // A file that was not closed makes bbolt walk its pages to find the free ones,
@@ -123,6 +124,9 @@ func Open(path string, o Options) (*Store, error) {
 		if err := syncDir(filepath.Dir(path)); err != nil {
 			return nil, errors.Join(fmt.Errorf("bolt: open %s: %w", path, err), db.Close())
 		}
+	}
+	if err := db.View(s.names.load); err != nil {
+		return nil, errors.Join(fmt.Errorf("bolt: open %s: %w", path, err), db.Close())
 	}
 	go s.commitLoop()
 	return s, nil

@@ -47,18 +47,15 @@ type document struct {
 }
 
 func encodeRecord(r store.Record) ([]byte, error) {
-	identity, err := json.Marshal(r.Identity)
-	if err != nil {
-		return nil, fmt.Errorf("bolt: encode %s: %w", r.Identity.ID, err)
-	}
 	flags := byte(0)
 	if r.Identity.Status == iothub.StatusDisabled {
 		flags |= flagDisabled
 	}
-	out := append(make([]byte, 0, recordHeader+2*len(identity)+512), recordFormat, flags)
+	out := append(make([]byte, 0, 1536), recordFormat, flags)
 	out = binary.BigEndian.AppendUint64(out, r.Revision)
-	out = append(append(out, `{"identity":`...), identity...)
-	if out, err = r.Twin.AppendJSON(append(out, `,"twin":`...)); err != nil {
+	out = r.Identity.AppendJSON(append(out, `{"identity":`...))
+	out, err := r.Twin.AppendJSON(append(out, `,"twin":`...))
+	if err != nil {
 		return nil, fmt.Errorf("bolt: encode %s: %w", r.Identity.ID, err)
 	}
 	if r.MQTTSession != nil {

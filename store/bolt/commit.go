@@ -35,6 +35,8 @@ type batch struct {
 	// written are the records to be shown to readers after the commit, nil for
 	// deleted ones.
 	written map[string]*cached
+	// queueNames are the queues made and deleted.
+	queueNames []queueName
 }
 
 // submit queues operations for the committer, in their order, and never waits. It
@@ -150,6 +152,7 @@ func (s *Store) transaction(ops []*operation, results []error) error {
 		return err
 	}
 	s.cache.update(b.written)
+	s.names.update(b.queueNames)
 	s.mu.Lock()
 	s.counts = b.counts
 	s.mu.Unlock()

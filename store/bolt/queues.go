@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"strings"
+	"sync"
 
 	"go.etcd.io/bbolt"
 
@@ -37,6 +38,7 @@ func (b *batch) append(name string, payload []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	b.queueNames = append(b.queueNames, queueName{name, true})
 	q.FillPercent = 0.9 // keys only rise
 	number, err := q.NextSequence()
 	if err != nil {
@@ -56,6 +58,9 @@ func (q *queues) Load(ctx context.Context, name string) ([]store.Entry, error) {
 	s := (*Store)(q)
 	if err := s.ended(); err != nil {
 		return nil, err
+	}
+	if !s.names.has(name) {
+		return nil, ctx.Err()
 	}
 	var out []store.Entry
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
@@ -164,3 +169,48 @@ func (q *queues) MoveAsync(name string, number uint64, to string, payload []byte
 }
 
 func entryKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// queueName is a queue that a transaction made, or deleted.
+type queueName struct {
+	name   string
+	exists bool
+}
+
+// queueNames knows which queues there are, so that most identities, which have
+// none, need no look into the file.
+type queueNames struct {
+	mu    sync.RWMutex
+	names map[string]struct{}
+}
+
+func (n *queueNames) has(name string) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, ok := n.names[name]
+	return ok
+}
+
+// load reads the names from the file.
+func (n *queueNames) load(tx *bbolt.Tx) error {
+	n.names = map[string]struct{}{}
+	return tx.Bucket([]byte(bucketQueues)).ForEachBucket(func(name []byte) error {
+		n.names[string(name)] = struct{}{}
+		return nil
+	})
+}
+
+// update takes over what a transaction did, in its order.
+func (n *queueNames) update(changes []queueName) {
+	if len(changes) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range changes {
+		if c.exists {
+			n.names[c.name] = struct{}{}
+		} else {
+			delete(n.names, c.name)
+		}
+	}
+}

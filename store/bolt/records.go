@@ -160,6 +160,7 @@ func (r *records) Delete(ctx context.Context, id iothub.ID, expected uint64) err
 			if err := b.queues.DeleteBucket(name); err != nil {
 				return err
 			}
+			b.queueNames = append(b.queueNames, queueName{string(name), false})
 		}
 		return nil
 	})
