@@ -111,11 +111,21 @@ func tooDeep(body []byte) bool {
 	return false
 }
 
+// setETag sends an etag, quoted.
+func setETag(h http.Header, etag string) { setExact(h, "ETag", `"`+etag+`"`) }
+
+// setExact sets a header with its name as it is written here, which is as the
+// service writes it: the Java client for digital twins compares names by case.
+func setExact(h http.Header, name, value string) {
+	h.Del(name)
+	h[name] = []string{value}
+}
+
 // reply writes a JSON body with status 200. etag is sent quoted, as a header;
 // empty means none.
 func (c *call) reply(etag string, body []byte) error {
 	if etag != "" {
-		c.w.Header().Set("ETag", `"`+etag+`"`)
+		setETag(c.w.Header(), etag)
 	}
 	c.w.Header().Set("Content-Type", jsonContentType)
 	c.w.WriteHeader(http.StatusOK)

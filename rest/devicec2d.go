@@ -36,7 +36,7 @@ func (c *call) receiveC2D() error {
 	}
 	m := &d.Message
 	h := c.w.Header()
-	h.Set("ETag", `"`+d.LockToken+`"`)
+	setETag(h, d.LockToken)
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("iothub-sequencenumber", strconv.FormatUint(m.SequenceNumber, 10))
 	h.Set("iothub-to", "/"+m.ID.ResourcePath()+"/messages/deviceBound")

@@ -50,7 +50,7 @@ func (c *call) patchDigitalTwin() error {
 		return err
 	}
 	header := c.w.Header()
-	header.Set("ETag", `"`+t.Twin.ETagText()+`"`)
+	setETag(header, t.Twin.ETagText())
 	header.Set("Location", "https://"+c.r.Host+"/digitaltwins/"+url.PathEscape(c.id.DeviceID))
 	c.w.WriteHeader(http.StatusAccepted)
 	return nil
@@ -86,7 +86,7 @@ func (c *call) invokeCommand() error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("x-ms-command-statuscode", strconv.Itoa(answer.Status))
+	setExact(c.w.Header(), "x-ms-command-statuscode", strconv.Itoa(answer.Status))
 	if len(answer.Payload) == 0 {
 		answer.Payload = []byte("null")
 	}

@@ -42,7 +42,7 @@ func (q serviceQueue) receive(c *call) error {
 		return c.noContent()
 	}
 	h := c.w.Header()
-	h.Set("ETag", `"`+f.LockToken+`"`)
+	setETag(h, f.LockToken)
 	h.Set("Content-Type", f.System.ContentType)
 	h.Set("iothub-messageid", f.System.MessageID)
 	h.Set("iothub-sequencenumber", strconv.FormatUint(f.SequenceNumber, 10))

@@ -142,6 +142,9 @@ func (w *world) send(r *http.Request) answer {
 	rec := httptest.NewRecorder()
 	w.handler.ServeHTTP(rec, r)
 	res := rec.Result()
+	for name, values := range res.Header { // a client of Go's gets them so
+		res.Header[http.CanonicalHeaderKey(name)] = values
+	}
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		w.t.Fatal(err)
