@@ -246,6 +246,9 @@ func TestNoticesWhenReachable(t *testing.T) {
 		if got := strings.Contains(strings.Join(e.Notices(), "\n"), "iothubowner"); got != tt.want {
 			t.Errorf("%s: notices %q, want a warning: %t", name, e.Notices(), tt.want)
 		}
+		if got := strings.Contains(strings.Join(e.Notices(), "\n"), "storage account"); got != (tt.cfg.Bind != "") {
+			t.Errorf("%s: notices %q", name, e.Notices())
+		}
 	}
 }
 

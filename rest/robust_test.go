@@ -30,7 +30,7 @@ func TestArbitraryRequests(t *testing.T) {
 		rapid.SampledFrom([]string{
 			"devices", "twins", "modules", "methods", "messages", "serviceBound", "feedback", "abandon", "commands", "statistics",
 			"service", "d", "m", "$edgeAgent", "query", "jobs", "v2", "configurations", "digitaltwins", "", ".", "..", "%", "%2F", "%zz",
-			"%00", "%25", "$iothub", "websocket", "{deviceID}", "*", "DEVICES",
+			"%00", "%25", "events", "deviceBound", "files", "notifications", "fileNotifications", "$iothub", "websocket", "{deviceID}", "*", "DEVICES",
 		}),
 		rapid.StringMatching(`[ -~]{0,20}`), rapid.String(),
 	)
