@@ -76,24 +76,70 @@ type selectedTwin struct {
 	identity iothub.Identity
 	twin     iothub.Twin
 	read     bool
+	// row is the whole answer when the selection knows all of it.
+	row map[string]any
 }
 
 func (r *queryRun) selectTwins(ctx context.Context, after iothub.ID, limit int) ([]selectedTwin, error) {
+	names := r.knownNames()
 	var rows []selectedTwin
 	err := r.h.o.Registry.Select(ctx, registry.Selection{
-		Modules: r.q.Collection == query.Modules, Where: r.q.Where, After: after, Limit: limit, Live: live{r.h},
+		Modules: r.q.Collection == query.Modules, Where: r.q.Where, Names: names, After: after, Limit: limit, Live: live{r.h},
 	}, func(row registry.Row) bool {
 		t := selectedTwin{id: row.ID()}
-		t.identity, t.twin, t.read = row.Record()
+		if t.identity, t.twin, t.read = row.Record(); !t.read && names != nil {
+			t.row = r.row(row)
+		}
 		rows = append(rows, t)
 		return len(rows) < limit
 	})
 	return rows, err
 }
 
+// knownNames returns the names of the list when the selection knows their
+// values anyway: IDs, live state, and names of the condition. Of objects it knows too little.
+func (r *queryRun) knownNames() []*query.Path {
+	known := map[string]bool{"deviceId": true, "moduleId": true}
+	if r.q.Where != nil {
+		for _, p := range r.q.Where.Names() {
+			known[p.String()] = true
+		}
+	}
+	var names []*query.Path
+	for _, c := range r.q.Columns {
+		if !query.IsLive(c.Path) && !known[c.Path.String()] {
+			return nil
+		}
+		names = append(names, c.Path)
+	}
+	return names
+}
+
+// row returns the values of the list, or nil when one is an object that must be read.
+func (r *queryRun) row(env query.Environment) map[string]any {
+	row := make(map[string]any, len(r.q.Columns))
+	for _, c := range r.q.Columns {
+		switch v := env.Lookup(c.Path).(type) {
+		case query.Undefined:
+		case map[string]any:
+			if !query.IsLive(c.Path) {
+				return nil
+			}
+			row[c.Name] = v
+		default:
+			row[c.Name] = v
+		}
+	}
+	return row
+}
+
 // twin returns the row of one twin; ok is false when a write since its
 // selection made it another one.
 func (r *queryRun) twin(ctx context.Context, t *selectedTwin) (item json.RawMessage, ok bool, err error) {
+	if t.row != nil {
+		item, err = json.Marshal(t.row)
+		return item, err == nil, err
+	}
 	if !t.read {
 		t.identity, t.twin, err = r.h.o.Registry.Twin(ctx, t.id)
 		if err != nil {

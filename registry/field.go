@@ -18,6 +18,8 @@ type field struct {
 	rest []query.Step
 	// absent is the value when the record has none there.
 	absent query.Value
+	// filled says that a blank text or list is no value.
+	filled bool
 }
 
 // fieldsOf returns the fields of names; ok is false when a name is not one
@@ -45,18 +47,28 @@ func fieldOf(p *query.Path) (f field, ok bool) {
 		}
 		f.path = []string{"twin", steps[0].Name, "values"}
 		switch steps = steps[1:]; steps[0].Name {
-		case "$metadata":
-			return f, false
-		case "$version":
-			f.path = []string{"twin", p.Steps[0].Name, "version"}
+		case "$metadata", "$version":
+			f.path[2] = steps[0].Name[1:]
 			steps = steps[1:]
 		}
-	case "status":
-		f.path = []string{"identity", "Status"}
 	case "modelId":
 		f.path, f.absent = []string{"twin", "modelId"}, ""
 	case "version":
 		f.path = []string{"twin", "version"}
+	case "status":
+		f.path = []string{"identity", "Status"}
+	case "deviceEtag":
+		f.path = []string{"identity", "ETag"}
+	case "authenticationType":
+		f.path = []string{"identity", "Authentication", "type"}
+	case "capabilities":
+		f.path = []string{"identity", "Capabilities"}
+	case "statusReason":
+		f.path, f.filled = []string{"identity", "StatusReason"}, true
+	case "deviceScope":
+		f.path, f.filled = []string{"identity", "DeviceScope"}, true
+	case "parentScopes":
+		f.path, f.filled = []string{"identity", "ParentScopes"}, true
 	default:
 		return f, false
 	}
@@ -85,7 +97,11 @@ func (t *table) project(ctx context.Context, p store.Projector, fields []field, 
 					values[i] = f.absent
 					continue
 				}
-				values[i] = query.Follow(decodeValue(raw), f.rest)
+				v := decodeValue(raw)
+				if f.filled && blank(v) {
+					v = query.Undefined{}
+				}
+				values[i] = query.Follow(v, f.rest)
 			}
 			return yield(row.ID, rowRevision{generationNumber(generation), row.Revision}, values)
 		})
@@ -97,6 +113,11 @@ func (t *table) project(ctx context.Context, p store.Projector, fields []field, 
 		}
 		resume = next
 	}
+}
+
+func blank(v any) bool {
+	list, isList := v.([]any)
+	return v == nil || v == "" || isList && len(list) == 0
 }
 
 // decodeValue returns a stored JSON value.

@@ -15,7 +15,7 @@ var errTooLarge = errors.New("registry: the columns do not fit")
 // view is what a query reads of a table.
 type view struct {
 	paths []*query.Path
-	// columns are those of the paths, nil for names that are not stored.
+	// columns are those of the paths, nil for names that are not stored or part of the ID.
 	columns []*column
 	// equal are the columns to look values up in, with the values.
 	equal []equality
@@ -61,7 +61,7 @@ func (t *table) ready(v *view, equalities []query.Equality) bool {
 func (t *table) fill(v *view, equalities []query.Equality) (missing []*query.Path) {
 	v.columns, v.equal = make([]*column, len(v.paths)), nil
 	for i, p := range v.paths {
-		if query.IsLive(p) {
+		if query.IsLive(p) || isID(p) {
 			continue
 		}
 		if v.columns[i] = t.columns[p.String()]; v.columns[i] == nil {
@@ -77,6 +77,11 @@ func (t *table) fill(v *view, equalities []query.Equality) (missing []*query.Pat
 		v.equal = append(v.equal, equality{c, e.Values})
 	}
 	return missing
+}
+
+// isID reports whether a name is a part of the ID, which every row has.
+func isID(p *query.Path) bool {
+	return len(p.Steps) == 0 && (p.Root == "deviceId" || p.Root == "moduleId")
 }
 
 // stands reports whether the columns of v are still kept in step.

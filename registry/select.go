@@ -49,7 +49,7 @@ func (r *Registry) Select(ctx context.Context, s Selection, yield func(Row) bool
 		return r.scan(ctx, s, store.ListFilter{Kind: kindOf(s)}, yield)
 	}
 	t := r.noted.table(s.Modules)
-	run := &tableRun{t: t, s: &s, equalities: equalities, yield: yield}
+	run := &tableRun{t: t, s: &s, equalities: columnEqualities(equalities), yield: yield}
 	err := run.do(ctx)
 	if errors.Is(err, errTooLarge) {
 		return r.scan(ctx, s, store.ListFilter{Kind: kindOf(s)}, yield)
@@ -72,10 +72,15 @@ func storedEqualities(where *query.Condition) []query.Equality {
 	return slices.DeleteFunc(where.Equalities(), func(e query.Equality) bool { return query.IsLive(e.Path) })
 }
 
+// columnEqualities leaves out those on names that have no column.
+func columnEqualities(all []query.Equality) []query.Equality {
+	return slices.DeleteFunc(all, func(e query.Equality) bool { return isID(e.Path) })
+}
+
 // namedDevices returns the device IDs when the condition names them.
 func namedDevices(equalities []query.Equality) (ids []string, ok bool) {
 	for _, e := range equalities {
-		if e.Path.Root != "deviceId" || len(e.Path.Steps) > 0 {
+		if e.Path.Root != "deviceId" || !isID(e.Path) {
 			continue
 		}
 		for _, v := range e.Values {
@@ -294,11 +299,19 @@ func (r *tableRow) Lookup(p *query.Path) query.Value {
 		if known != p {
 			continue
 		}
-		if r.run.view.columns[i] == nil {
+		if r.run.view.columns[i] != nil {
+			return r.run.cells[r.at*len(r.run.view.paths)+i]
+		}
+		switch id := r.ID(); {
+		case !isID(p):
 			v, _ := query.LookupLive(p, r.ID(), generationText(r.run.lives[r.at]), r.run.s.Live)
 			return v
+		case p.Root == "deviceId":
+			return id.DeviceID
+		case id.IsModule():
+			return id.ModuleID
 		}
-		return r.run.cells[r.at*len(r.run.view.paths)+i]
+		break
 	}
 	return query.Undefined{}
 }
