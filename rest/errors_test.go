@@ -19,7 +19,7 @@ func TestEveryCodeInEveryEnvelope(t *testing.T) {
 	for _, code := range iothub.Codes() {
 		for _, form := range []envelope{legacy, flat, nested} {
 			rec := httptest.NewRecorder()
-			rec.Header().Set("x-ms-request-id", "0b5bb1de-3c0e-4d05-8b33-1d7a3f5e2c11")
+			setExact(rec.Header(), requestIDHeader, "0b5bb1de-3c0e-4d05-8b33-1d7a3f5e2c11")
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			s.writeError(rec, r, form, fmt.Errorf("wrapped: %w", iothub.NewError(code, `text; "quoted" <&> %d`, 7)))
 			text := answer{t, rec.Code, rec.Header(), rec.Body.String()}.refused(form, code)

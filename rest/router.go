@@ -116,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rid := uuid.NewString()
 	out := &response{ResponseWriter: w}
 	out.Header().Set("Server", "Hubnerite/"+s.o.Version)
-	out.Header().Set("x-ms-request-id", rid)
+	setExact(out.Header(), requestIDHeader, rid)
 	start := s.o.Now()
 	defer func() {
 		if p := recover(); p != nil {
@@ -196,8 +196,16 @@ func written(w http.ResponseWriter) int64 {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+const requestIDHeader = "x-ms-request-id"
+
 // requestID returns the identifier that ServeHTTP gave the request.
-func requestID(w http.ResponseWriter) string { return w.Header().Get("x-ms-request-id") }
+func requestID(w http.ResponseWriter) string {
+	ids := map[string][]string(w.Header())[requestIDHeader] // not under its canonical name
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0]
+}
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.writeError(w, r, legacy, iothub.NewError(iothub.CodeGenericNotFound,
