@@ -17,6 +17,10 @@ func javaScenarios() []scenario {
 			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--device", "d2")
 			s.judgeItselfJava(t, h, "event-hubs", "EventHubs", "IOTHUB_DEVICES="+h.ready.Devices["d1"]+"\t"+h.ready.Devices["d2"])
 		}},
+		{"java_service", []string{"java"}, func(t *testing.T, s *site) {
+			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1")
+			s.judgeItselfJava(t, h, "service", "Service", "REGISTRY_READ_CONNECTION_STRING="+h.ready.ConnectionStrings["registryRead"])
+		}},
 	}
 }
 
