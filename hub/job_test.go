@@ -369,3 +369,27 @@ func TestJobList(t *testing.T) {
 		}
 	})
 }
+
+// A tier's rate of devices slows jobs down, and refuses nothing.
+func TestJobRateOfATier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(o *Options) { o.Tier = iothub.TierS1 })
+		for i := range 200 {
+			f.device(fmt.Sprintf("d%03d", i))
+		}
+		f.mustSchedule("j", `{"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"etag":"*","tags":{"a":1}}}`)
+		synctest.Wait()
+		// A second's worth at once, then ten a second.
+		if n := f.GetJob("j").Statistics.SucceededCount; n < 5 || n > 20 {
+			t.Errorf("%d devices at once", n)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := f.GetJob("j").Statistics.SucceededCount; n < 95 || n > 125 {
+			t.Errorf("%d devices after 10 s", n)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		f.wantJob("j", iothub.JobCompleted, iothub.DeviceJobStatistics{DeviceCount: 200, SucceededCount: 200})
+	})
+}
