@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/query"
@@ -18,8 +19,8 @@ type field struct {
 	rest []query.Step
 	// absent is the value when the record has none there.
 	absent query.Value
-	// filled says that a blank text or list is no value.
-	filled bool
+	// convert makes the value of what is stored; nil takes it as it is.
+	convert func(any) any
 }
 
 // fieldsOf returns the fields of names; ok is false when a name is not one
@@ -56,25 +57,35 @@ func fieldOf(p *query.Path) (f field, ok bool) {
 	case "version":
 		f.path = []string{"twin", "version"}
 	case "status":
-		f.path = []string{"identity", "Status"}
+		f.path, f.absent = []string{"identity", "Status"}, ""
 	case "deviceEtag":
-		f.path = []string{"identity", "ETag"}
+		f.path, f.absent = []string{"identity", "ETag"}, ""
 	case "authenticationType":
 		f.path = []string{"identity", "Authentication", "type"}
 	case "capabilities":
 		f.path = []string{"identity", "Capabilities"}
+	case "x509Thumbprint":
+		f.path = []string{"identity", "Authentication", "x509Thumbprint"}
 	case "statusReason":
-		f.path, f.filled = []string{"identity", "StatusReason"}, true
+		f.path, f.convert = []string{"identity", "StatusReason"}, unlessBlank
 	case "deviceScope":
-		f.path, f.filled = []string{"identity", "DeviceScope"}, true
+		f.path, f.convert = []string{"identity", "DeviceScope"}, unlessBlank
 	case "parentScopes":
-		f.path, f.filled = []string{"identity", "ParentScopes"}, true
+		f.path, f.convert = []string{"identity", "ParentScopes"}, unlessBlank
+	case "statusUpdateTime":
+		f.path, f.convert = []string{"identity", "StatusUpdatedTime"}, formatTime
+		f.absent = iothub.FormatTime(time.Time{})
+	case "etag":
+		f.path, f.convert = []string{"twin", "etag"}, twinETag
 	default:
 		return f, false
 	}
 	for len(steps) > 0 && !steps[0].IsIndex {
 		f.path = append(f.path, steps[0].Name)
 		steps = steps[1:]
+	}
+	if len(p.Steps) > 0 {
+		f.absent = query.Undefined{}
 	}
 	f.rest = steps
 	return f, true
@@ -98,8 +109,8 @@ func (t *table) project(ctx context.Context, p store.Projector, fields []field, 
 					continue
 				}
 				v := decodeValue(raw)
-				if f.filled && blank(v) {
-					v = query.Undefined{}
+				if f.convert != nil {
+					v = f.convert(v)
 				}
 				values[i] = query.Follow(v, f.rest)
 			}
@@ -115,9 +126,26 @@ func (t *table) project(ctx context.Context, p store.Projector, fields []field, 
 	}
 }
 
-func blank(v any) bool {
-	list, isList := v.([]any)
-	return v == nil || v == "" || isList && len(list) == 0
+// unlessBlank makes a blank text or list no value.
+func unlessBlank(v any) any {
+	if list, isList := v.([]any); v == nil || v == "" || isList && len(list) == 0 {
+		return query.Undefined{}
+	}
+	return v
+}
+
+func formatTime(v any) any {
+	text, _ := v.(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return query.Undefined{}
+	}
+	return iothub.FormatTime(at)
+}
+
+func twinETag(v any) any {
+	number, _ := v.(float64) // a count of writes
+	return iothub.Twin{ETag: uint64(number)}.ETagText()
 }
 
 // decodeValue returns a stored JSON value.

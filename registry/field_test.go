@@ -40,7 +40,13 @@ func TestFields(t *testing.T) {
 		}}
 		if i == 1 {
 			rec.Twin.ModelID, rec.Identity.StatusReason, rec.Identity.Capabilities.IoTEdge = "dtmi:a:b;1", "why", true
+			thumbprint := "A1B2"
+			rec.Identity.Authentication.X509Thumbprint.PrimaryThumbprint = &thumbprint
+			rec.Identity.StatusUpdatedTime = at.Add(1500 * time.Millisecond)
 			rec.Identity.DeviceScope, rec.Identity.ParentScopes = "scope", []string{"one", "two"}
+		}
+		if i == 2 {
+			rec.Identity.Status, rec.Identity.ETag = "", ""
 		}
 		if _, err := b.Records().Put(t.Context(), rec); err != nil {
 			t.Fatal(err)
@@ -52,7 +58,9 @@ func TestFields(t *testing.T) {
 		properties.desired.$metadata AS n, properties.desired.$metadata.a.b.$lastUpdated AS o, properties.desired.$metadata.a.$lastUpdatedVersion AS p,
 		properties.reported.$version AS q, properties.reported.$version.x AS r, modelId AS s, version AS t, status AS u, deviceEtag AS v,
 		authenticationType AS w, capabilities.iotEdge AS x, capabilities AS y, statusReason AS z, deviceScope AS a1, parentScopes AS b1, parentScopes[1] AS c1,
-		parentScopes[5] AS d1, properties.desired.$metadata.none AS e1 FROM devices`)
+		parentScopes[5] AS d1, properties.desired.$metadata.none AS e1,
+		etag AS f1, statusUpdateTime AS g1, x509Thumbprint AS h1, x509Thumbprint.primaryThumbprint AS i1, x509Thumbprint.secondaryThumbprint AS j1,
+		status.x AS k1, status[0] AS l1, modelId.x AS m1, statusUpdateTime[1] AS n1, etag[0] AS o1 FROM devices`)
 	if err != nil {
 		t.Fatal(err)
 	}

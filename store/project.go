@@ -23,6 +23,6 @@ type Projection struct {
 	ID       iothub.ID
 	Revision uint64
 	// Values are JSON values in the order of the paths, nil where the record has
-	// no such member.
+	// no such member; one that is empty or zero may be nil, too.
 	Values [][]byte
 }
