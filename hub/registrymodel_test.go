@@ -254,8 +254,14 @@ func (n *naiveRegistry) compare() {
 // Random operations, alone and in bulk, against a naive registry.
 func TestRegistryModel(t *testing.T) {
 	ids := []iothub.ID{
-		{DeviceID: "a"}, {DeviceID: "b"}, {DeviceID: "c"}, {DeviceID: "d"}, {DeviceID: "a", ModuleID: "m"}, {DeviceID: "b", ModuleID: "m"},
-		{DeviceID: "b", ModuleID: "n"}, {DeviceID: "a", ModuleID: "$edgeAgent"},
+		{DeviceID: "a"},
+		{DeviceID: "b"},
+		{DeviceID: "c"},
+		{DeviceID: "d"},
+		{DeviceID: "a", ModuleID: "m"},
+		{DeviceID: "b", ModuleID: "m"},
+		{DeviceID: "b", ModuleID: "n"},
+		{DeviceID: "a", ModuleID: "$edgeAgent"},
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		f := startFixture(t)

@@ -195,28 +195,27 @@ func (t Twin) AppendJSON(b []byte) ([]byte, error) {
 }
 
 // AppendJSON appends the form in which an identity is stored, which json.Unmarshal
-// reads.
+// reads. All members are there, blank ones too: queries read them without decoding
+// the rest.
 func (i Identity) AppendJSON(b []byte) []byte {
 	b = appendJSONString(append(b, `{"ID":{"DeviceID":`...), i.ID.DeviceID)
 	b = append(appendJSONString(append(b, `,"ModuleID":`...), i.ID.ModuleID), '}')
 	for _, m := range []struct{ name, value string }{
-		{"GenerationID", i.GenerationID}, {"ETag", i.ETag}, {"Status", string(i.Status)}, {"StatusReason", i.StatusReason},
-		{"DeviceScope", i.DeviceScope}, {"ManagedBy", i.ManagedBy},
+		{"GenerationID", i.GenerationID},
+		{"ETag", i.ETag},
+		{"Status", string(i.Status)},
+		{"StatusReason", i.StatusReason},
+		{"DeviceScope", i.DeviceScope},
+		{"ManagedBy", i.ManagedBy},
 	} {
-		if m.value != "" {
-			b = appendJSONString(appendJSONMember(b, m.name), m.value)
-		}
+		b = appendJSONString(appendJSONMember(b, m.name), m.value)
 	}
-	if !i.StatusUpdatedTime.IsZero() {
-		b = i.StatusUpdatedTime.AppendFormat(append(b, `,"StatusUpdatedTime":"`...), time.RFC3339Nano)
-		b = append(b, '"')
-	}
+	b = i.StatusUpdatedTime.AppendFormat(append(b, `,"StatusUpdatedTime":"`...), time.RFC3339Nano)
+	b = append(b, '"')
 	b = appendAuthentication(append(b, `,"Authentication":`...), i.Authentication)
 	b = strconv.AppendBool(append(b, `,"Capabilities":{"iotEdge":`...), i.Capabilities.IoTEdge)
 	b = append(b, '}')
-	if len(i.ParentScopes) > 0 {
-		b = appendJSONTexts(append(b, `,"ParentScopes":`...), i.ParentScopes)
-	}
+	b = appendJSONTexts(append(b, `,"ParentScopes":`...), i.ParentScopes)
 	return append(b, '}')
 }
 

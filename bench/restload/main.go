@@ -111,8 +111,10 @@ func (s settings) measureAll(ctx context.Context, out io.Writer) error {
 		ask    request
 		target float64
 	}{
-		{"GET device, cold", getDevice, 0}, {"GET device, warm", getDevice, targetGet},
-		{"GET twin", getTwin, 0}, {"PATCH twin", patchTwin, targetPatch},
+		{"GET device, cold", getDevice, 0},
+		{"GET device, warm", getDevice, targetGet},
+		{"GET twin", getTwin, 0},
+		{"PATCH twin", patchTwin, targetPatch},
 	} {
 		r, err := server.load(ctx, s, l.ask)
 		if err != nil {
