@@ -19,6 +19,21 @@ func newCBS(p *peer) *amqp.RequestNode {
 	}
 }
 
+// attachCBS answers a link of $cbs, and remembers it for fault injection.
+func (p *peer) attachCBS(a *amqp.Attach) (*amqp.Acceptance, error) {
+	acceptance, err := p.cbs.Attach(a)
+	if err == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if a.Receiver != nil {
+			p.cbsRequests = a.Receiver
+		} else {
+			p.cbsAnswers = a.Sender
+		}
+	}
+	return acceptance, err
+}
+
 // servePutToken answers one request on $cbs. The status code must be an AMQP
 // int: most clients compare types. A refusal is an answer, not an error of the
 // link, and leaves earlier tokens in force.

@@ -63,6 +63,9 @@ type device struct {
 
 // deviceLink is a link that lives by its device.
 type deviceLink struct {
+	session *amqp.Session
+	// fault is the fault that ends this link alone; "" for none.
+	fault iothub.FaultType
 	close func(*amqp.Error)
 }
 
@@ -80,7 +83,10 @@ func (p *peer) attachDevice(a *amqp.Attach) (*amqp.Acceptance, error) {
 	if node == nodeC2D && sends || node == nodeTelemetry && !sends && !id.IsModule() {
 		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", addressOf(a))
 	}
-	l := &deviceLink{}
+	l := &deviceLink{session: a.Session, fault: linkFault(node, sends)}
+	if err := p.hub.FaultOn(id, l.fault); err != nil {
+		return nil, err
+	}
 	if sends {
 		l.close = a.Receiver.Close
 	} else {

@@ -34,6 +34,9 @@ type peer struct {
 	links  map[*link]struct{}
 	// devices are the identities that have links; see device.go.
 	devices map[iothub.ID]*device
+	// cbsRequests and cbsAnswers are the last links of $cbs; nil before.
+	cbsRequests *amqp.Receiver
+	cbsAnswers  *amqp.Sender
 	// strangerAttaches counts links asked for before anything was proved.
 	strangerAttaches int
 }
@@ -134,7 +137,7 @@ func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	events, isEvents := parseEventAddress(address)
 	switch kind := classify(address); {
 	case kind == addressCBS:
-		return p.cbs.Attach(a)
+		return p.attachCBS(a)
 	case kind == addressC2D && sends:
 		return p.attachC2DSender(a)
 	case kind == addressFeedback && !sends:

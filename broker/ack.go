@@ -1,6 +1,11 @@
 package broker
 
-import "sync"
+import (
+	"errors"
+	"sync"
+
+	"github.com/hubnerite/hubnerite/hub"
+)
 
 // ackQueue sends the PUBACKs of a connection in the order of the publishes,
 // whatever order the operations end in (MQTT 3.1.1 4.6, MQTT-4.6.0-2).
@@ -24,6 +29,7 @@ const maxFreeAcks = 128
 
 // pendingAck is a publish that has no PUBACK yet.
 type pendingAck struct {
+	// packetID is 0 when there shall be no PUBACK.
 	packetID uint16
 	done     bool
 	// finish says, once, that the publish has been taken over, or why not. It
@@ -47,6 +53,10 @@ func (q *ackQueue) take(packetID uint16) *pendingAck {
 	} else {
 		p = &pendingAck{}
 		p.finish = func(err error) {
+			if errors.Is(err, hub.ErrFaultTaken) {
+				q.skip(p)
+				return
+			}
 			if err != nil {
 				q.failed(err)
 				return
@@ -59,6 +69,14 @@ func (q *ackQueue) take(packetID uint16) *pendingAck {
 	return p
 }
 
+// skip lets a publish go without a PUBACK: it does not hold up the others.
+func (q *ackQueue) skip(p *pendingAck) {
+	q.mu.Lock()
+	p.packetID = 0
+	q.mu.Unlock()
+	q.done(p)
+}
+
 // done sends what may be sent now that p is.
 func (q *ackQueue) done(p *pendingAck) {
 	q.mu.Lock()
@@ -67,7 +85,9 @@ func (q *ackQueue) done(p *pendingAck) {
 	q.buf = q.buf[:0]
 	for q.head < len(q.waiting) && q.waiting[q.head].done {
 		first := q.waiting[q.head]
-		q.buf = appendPuback(q.buf, first.packetID)
+		if first.packetID != 0 {
+			q.buf = appendPuback(q.buf, first.packetID)
+		}
 		q.waiting[q.head] = nil
 		q.head++
 		if len(q.free) < maxFreeAcks {

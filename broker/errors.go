@@ -39,8 +39,8 @@ func refuseConnect(code byte, reason iothub.Code, message string) *connectError 
 // after 3 and give up for good after 5, so only what the client itself must
 // change is 5.
 func refuseForError(err error) *connectError {
-	code := connackNotAuthorized
-	if s := iothub.AsError(err).Code.HTTPStatus(); s >= 500 || s == 429 {
+	code, e := connackNotAuthorized, iothub.AsError(err)
+	if s := e.Code.HTTPStatus(); s >= 500 || s == 429 || e.Code == iothub.CodeConnectionRejectedOnFaultInjection {
 		code = connackUnavailable
 	}
 	return &connectError{code: code, reason: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -33,7 +34,7 @@ func (s *session) telemetry(t deviceTopic, p publish) error {
 // telemetryDone ends the connection of a message that was refused: too large,
 // malformed, or not stored. The client then sends again what has no PUBACK.
 func (s *session) telemetryDone(err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, hub.ErrFaultTaken) {
 		s.abort(err)
 	}
 }

@@ -78,6 +78,7 @@ func (p *peer) unloadLocked() {
 
 // forget drops what the hub keeps of an identity that is gone.
 func (h *Hub) forget(p *peer) {
+	h.faults.withdraw(p.id)
 	p.mu.Lock()
 	marker := p.marker
 	p.queue, p.loaded, p.nextExpiry, p.marker = c2dQueue{}, false, time.Time{}, 0

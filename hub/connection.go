@@ -67,13 +67,17 @@ type Connection struct {
 // Connect attaches id after AuthenticateDevice allowed it. The identity's older
 // connection, if any, is told to Disconnect first and its locked messages
 // are available again: the newcomer evicts. Methods, desired changes and C2D
-// start disabled. Errors are those of AuthenticateDevice.
+// start disabled. Errors are those of AuthenticateDevice, and the refusals of a
+// fault in effect: ConnectionRejectedOnFaultInjection and those of Invoke faults.
 func (h *Hub) Connect(ctx context.Context, id iothub.ID, o ConnectionOptions, client Client) (*Connection, error) {
 	if !h.enter() {
 		return nil, errClosing()
 	}
 	defer h.leave()
 	if err := h.Throttle(ctx, iothub.ThrottleConnect, 1); err != nil {
+		return nil, err
+	}
+	if err := h.refuseConnect(id); err != nil {
 		return nil, err
 	}
 	c := &Connection{h: h, p: h.acquire(id), client: client, o: o}

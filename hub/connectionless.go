@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/hubnerite/hubnerite/iothub"
@@ -27,6 +28,11 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 	size, err := checkBatch(messages)
 	if err != nil {
 		return err
+	}
+	if h.faults.n.Load() != 0 || slices.ContainsFunc(messages, func(t iothub.Telemetry) bool { return iothub.NamesFault(t.Properties) }) {
+		if messages, err = h.meetFaultsHTTPS(id, messages); err != nil {
+			return err
+		}
 	}
 	if err := h.admit(ctx, iothub.ThrottleTelemetry, 1, size); err != nil {
 		return err

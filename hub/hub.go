@@ -77,6 +77,8 @@ type Hub struct {
 	// storedCalls holds *storedCall.
 	storedCalls sync.Pool
 
+	faults faults
+
 	// limits is nil for a hub without a tier.
 	limits *limits
 
@@ -156,6 +158,7 @@ func New(o Options) (*Hub, error) {
 		twinLanguage:   newTwinLanguage(),
 		jobs:           newJobs(),
 		configurations: newConfigurations(),
+		faults:         newFaults(),
 	}
 	h.connectionEvents.idle.L = &h.connectionEvents.mu
 	h.deadLetters.idle.L = &h.deadLetters.mu
@@ -255,6 +258,7 @@ func (h *Hub) Sweep(now time.Time) {
 		h.release(p)
 	}
 	h.sweepFeedback(now)
+	h.sweepFaults(now)
 	h.sweepJobs(now)
 	h.sweepConfigurations()
 }

@@ -12,7 +12,7 @@ import (
 // System, Properties and Body; the rest is the connection's. Body is the caller's
 // again when SendTelemetry returns. done runs exactly
 // once, when the message is durable or refused (MessageTooLarge,
-// ArgumentInvalid, closed), possibly before SendTelemetry returns, and must not
+// ArgumentInvalid, closed, ErrFaultTaken), possibly before SendTelemetry returns, and must not
 // block. SendTelemetry itself waits only for room in the log's buffer.
 // Source: IoT Hub devguide, create and read messages.
 func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done func(error)) {
@@ -23,6 +23,11 @@ func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done
 	if err := checkTelemetry(&t); err != nil {
 		done(err)
 		return
+	}
+	if c.h.faults.n.Load() != 0 || iothub.NamesFault(t.Properties) {
+		if c.meetFaults(t.Properties, t.Body, done) {
+			return
+		}
 	}
 	if c.h.limits != nil {
 		if err := c.h.admit(ctx, iothub.ThrottleTelemetry, 1, iothub.MessageSize(&t.System, t.Properties, t.Body)); err != nil {

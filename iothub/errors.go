@@ -102,6 +102,10 @@ func (c Code) AMQPCondition() string {
 		return "com.microsoft:link-creation-conflict"
 	case CodeConnectionForcefullyClosedOnNewConnection:
 		return "amqp:link:stolen"
+	case CodeConnectionForcefullyClosedOnFaultInjection:
+		return "amqp:connection:forced"
+	case CodeConnectionRejectedOnFaultInjection:
+		return "amqp:link:detach-forced"
 	case CodeGatewayTimeout, CodeGenericTimeout, CodeRequestTimedOut:
 		return "com.microsoft:timeout"
 	}

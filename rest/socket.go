@@ -199,6 +199,9 @@ func (s *socket) SetWriteDeadline(t time.Time) error {
 // WebSocket tells the protocol, which asks by the method, what carries it.
 func (s *socket) WebSocket() bool { return true }
 
+// Raw returns the connection below, for fault injection.
+func (s *socket) Raw() net.Conn { return s.raw }
+
 // LocalAddr implements net.Conn.
 func (s *socket) LocalAddr() net.Addr { return s.raw.LocalAddr() }
 
