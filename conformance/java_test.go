@@ -19,7 +19,8 @@ func javaScenarios() []scenario {
 		}},
 		{"java_service", []string{"java"}, func(t *testing.T, s *site) {
 			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1")
-			s.judgeItselfJava(t, h, "service", "Service", "REGISTRY_READ_CONNECTION_STRING="+h.ready.ConnectionStrings["registryRead"])
+			s.judgeItselfJava(t, h, "service", "Service", storage(h),
+				"REGISTRY_READ_CONNECTION_STRING="+h.ready.ConnectionStrings["registryRead"])
 		}},
 	}
 }

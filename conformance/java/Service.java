@@ -14,7 +14,7 @@ final class Service {
             // They have nothing to do with one another: all of them are tried.
             List<Throwable> failures = new ArrayList<>();
             for (Check.Program part : List.<Check.Program>of(ServiceRegistry::run, ServiceTwins::run, ServiceMethods::run,
-                ServiceMessages::run, ServiceJobs::run, ServiceConfigurations::run)) {
+                ServiceMessages::run, ServiceJobs::run, ServiceConfigurations::run, ServiceFiles::run)) {
                 try {
                     part.run();
                 } catch (Throwable e) {
