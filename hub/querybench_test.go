@@ -34,6 +34,7 @@ func BenchmarkQuery(b *testing.B) {
 		devices = n
 	}
 	h := manyDevices(b, devices)
+	before := heap()
 	for _, q := range []struct {
 		name, text string
 		rows       int
@@ -68,7 +69,14 @@ func BenchmarkQuery(b *testing.B) {
 			b.ReportMetric(float64(times[len(times)-1].Microseconds())/1000, "ms-max")
 		})
 	}
-	b.Logf("heap with %d devices: %d MB", devices, heap()>>20)
+	b.Run("memory", func(b *testing.B) {
+		for b.Loop() {
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(before>>20), "MB-before-queries")
+		b.ReportMetric(float64(heap()>>20), "MB-after")
+		runtime.KeepAlive(h)
+	})
 }
 
 func heap() uint64 {
