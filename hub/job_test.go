@@ -393,3 +393,40 @@ func TestJobRateOfATier(t *testing.T) {
 		f.wantJob("j", iothub.JobCompleted, iothub.DeviceJobStatistics{DeviceCount: 200, SucceededCount: 200})
 	})
 }
+
+// A twin update that was made, but not noted, is not made again after a restart.
+func TestJobRestartAfterTwinUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		for _, name := range []string{"a", "b"} {
+			f.device(name)
+		}
+		req, err := iothub.DecodeJobRequest("j", []byte(`{"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"etag":"*","tags":{"x":1,"gone":null},"properties":{"desired":{"o":{"p":1}}}}}`), f.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		patch, err := req.TwinPatch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.PatchTwin(t.Context(), iothub.ID{DeviceID: "a"}, patch, ""); err != nil {
+			t.Fatal(err)
+		}
+		doc := newJobDocument("j", req, f.now())
+		doc.Status, doc.Began, doc.Selected, doc.Statistics.DeviceCount = iothub.JobRunning, f.now(), true, 2
+		if _, err := f.putJob(t.Context(), doc, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.storeTargets(t.Context(), "j", []iothub.ID{{DeviceID: "a"}, {DeviceID: "b"}}); err != nil {
+			t.Fatal(err)
+		}
+		f.restart()
+		synctest.Wait()
+		f.wantJob("j", iothub.JobCompleted, iothub.DeviceJobStatistics{DeviceCount: 2, SucceededCount: 2})
+		for _, name := range []string{"a", "b"} {
+			if twin := f.twin(name).Twin; twin.Desired.Version != 2 || twin.Tags["x"] == nil {
+				t.Errorf("%s: version %d, tags %v", name, twin.Desired.Version, twin.Tags)
+			}
+		}
+	})
+}

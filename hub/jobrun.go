@@ -154,8 +154,11 @@ func (h *Hub) jobWork(req iothub.JobRequest, resumed bool) (jobWork, error) {
 	if req.Type == iothub.JobTypeUpdateTwin {
 		patch, err := req.TwinPatch()
 		return func(ctx context.Context, id iothub.ID, _ bool) (*iothub.MethodResponse, error) {
-			// The same patch twice gives the same twin.
-			_, err := h.PatchTwin(context.WithoutCancel(ctx), id, patch, "")
+			ctx = context.WithoutCancel(ctx)
+			if resumed && h.hasPatch(ctx, id, patch) {
+				return nil, nil // it was made, and the row was not stored any more
+			}
+			_, err := h.PatchTwin(ctx, id, patch, "")
 			return nil, err
 		}, err
 	}
@@ -171,6 +174,17 @@ func (h *Hub) jobWork(req iothub.JobRequest, resumed bool) (jobWork, error) {
 		answer, err := h.InvokeMethod(ctx, id, method)
 		return &answer, err
 	}, err
+}
+
+// hasPatch reports whether a patch would change nothing in a twin.
+func (h *Hub) hasPatch(ctx context.Context, id iothub.ID, patch iothub.TwinPatch) bool {
+	_, twin, err := h.o.Registry.Twin(ctx, id)
+	if err != nil {
+		return false
+	}
+	after, err := twin.Patch(patch, h.now())
+	return err == nil && iothub.Difference(twin.Tags, after.Tags) == nil &&
+		iothub.Difference(twin.Desired.Values, after.Desired.Values) == nil
 }
 
 // runDevice does the job on one device and stores the outcome.
