@@ -80,7 +80,7 @@ func testOnly() []string {
 // testHelpers may import "testing" and the test libraries although their files are not named _test.go:
 // nothing of them is in the emulator.
 func testHelpers() []string {
-	return []string{"store/storetest", "emulator/emulatortest", "internal/mqtttest", "conformance/...", "bench/..."}
+	return []string{"store/storetest", "emulator/emulatortest", "internal/mqtttest", "internal/certtest", "conformance/...", "bench/..."}
 }
 
 // frontEnds speak one protocol each and never know of each other, not even in tests.

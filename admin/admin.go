@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,8 @@ type Options struct {
 	// CA returns the certificate authority as PEM; nil, or a func that returns
 	// nothing, when the operator brought a certificate.
 	CA func() []byte
+	// IssueDevice signs a certificate for tests; nil when there is nobody to do it.
+	IssueDevice func(context.Context, DeviceCertificateRequest) (DeviceCertificate, error)
 	// Hosts are the host names and addresses, without ports, that requests may
 	// name besides the loopback ones: the configured bind address and names. An
 	// unspecified address (0.0.0.0, ::) accepts every address, but no name.
@@ -90,6 +93,7 @@ func New(o Options) http.Handler {
 	s.registerRouting()
 	s.registerConsumerGroups()
 	s.registerC2D()
+	s.registerCertificates()
 	s.registerUnsupported()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)

@@ -74,6 +74,10 @@ type Config struct {
 	// CertFile and KeyFile are a server certificate (PEM, chain included) and
 	// its key to use instead of generated ones; both or none.
 	CertFile, KeyFile string
+	// RootCAs are PEM files of certificate authorities that are registered at the
+	// start, as verified and under the names of their files, for devices of the type
+	// certificateAuthority.
+	RootCAs []string
 	// Devices are created at the start when they do not exist, with generated keys.
 	Devices []string
 	// BuiltInEvents are the events that go to the built-in endpoint as long as

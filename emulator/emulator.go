@@ -30,6 +30,9 @@ type Emulator struct {
 	trust   *trust.Server
 	hub     *hub.Hub
 	blobs   *blob.Server
+	// dir holds the files; issuing is held while a certificate for tests is made.
+	dir     string
+	issuing sync.Mutex
 
 	listeners map[string]net.Listener
 	// closers undo Start, last one first.
@@ -73,6 +76,7 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.dir = dir
 	// The stores come first: their lock is what keeps a second process from
 	// making certificates in the same directory.
 	stores, err := openStores(e.cfg)
@@ -91,7 +95,7 @@ func (e *Emulator) start(ctx context.Context) error {
 		return err
 	}
 	reg, err := registry.New(registry.Options{
-		Records: stores.records, Policies: e.cfg.policies(), Now: e.cfg.Now, Logger: e.cfg.Logger,
+		Records: stores.records, Documents: stores.documents, Policies: e.cfg.policies(), Now: e.cfg.Now, Logger: e.cfg.Logger,
 		// Whoever reached us by a name that no certificate of ours covers was not meant for us.
 		OwnsHost: trust.ServerNames(e.cfg.certificateHosts()...).Cover,
 	})
@@ -127,6 +131,9 @@ func (e *Emulator) start(ctx context.Context) error {
 		if err := e.hub.AddConsumerGroup(name); err != nil {
 			return fmt.Errorf("consumer group %s: %w", name, err)
 		}
+	}
+	if err := e.registerRootCAs(ctx); err != nil {
+		return err
 	}
 	devices, err := e.createDevices(ctx)
 	if err != nil {

@@ -29,7 +29,7 @@ func (e *Emulator) serve(closeHub func() error) error {
 	lookup := hub.Lookup(func(string) (*hub.Hub, error) { return e.hub, nil })
 
 	management := e.httpServer(nameAdmin, admin.New(admin.Options{
-		Hub: e.hub, Info: e.Info, Ready: e.missing, CA: e.ca, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
+		Hub: e.hub, Info: e.Info, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
 	// Made before anything is served, and called after.

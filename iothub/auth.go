@@ -58,6 +58,9 @@ type Grant struct {
 	Resource string
 	// Expiry is when the credential ends; zero for a certificate.
 	Expiry time.Time
+	// CA is the thumbprint of the registered CA that vouched for the identity's
+	// certificate; "" when none had to.
+	CA string
 	// AuthMethod describes the credential as iothub-connection-auth-method does.
 	AuthMethod AuthMethod
 }

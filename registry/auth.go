@@ -120,9 +120,9 @@ func identityOfPath(path string) (iothub.ID, bool) {
 	return id, true
 }
 
-// CheckCertificate verifies a client's certificate chain for id: the SHA-1 or
-// SHA-256 thumbprint of a selfSigned identity. Identities whose type is
-// certificateAuthority are refused, because no CA can be registered yet.
+// CheckCertificate verifies a client's certificate chain, leaf first, for id: the SHA-1 or
+// SHA-256 thumbprint of a selfSigned identity, whoever signed the certificate; the common name and a way
+// to a registered CA for certificateAuthority, whatever the thumbprint.
 // Source: IoT Hub devguide, authenticate identities with X.509 certificates.
 func (r *Registry) CheckCertificate(ctx context.Context, id iothub.ID, chain []*x509.Certificate) (iothub.Grant, error) {
 	if len(chain) == 0 {
@@ -134,22 +134,29 @@ func (r *Registry) CheckCertificate(ctx context.Context, id iothub.ID, chain []*
 	} else if err != nil {
 		return iothub.Grant{}, err
 	}
-	leaf, auth := chain[0], rec.Identity.Authentication
-	switch {
-	case auth.Type == iothub.AuthCertificateAuthority:
-		return iothub.Grant{}, unauthorized("no CA is registered that could vouch for %s", id)
-	case auth.Type != iothub.AuthSelfSigned:
-		return iothub.Grant{}, unauthorized("%s authenticates by %s, not by a certificate", id, auth.Type)
-	case !thumbprintMatches(leaf, auth.X509Thumbprint):
-		return iothub.Grant{}, unauthorized("the certificate's thumbprint is not one of %s", id)
-	}
-	if now := r.now(); now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
-		return iothub.Grant{}, unauthorized("the certificate of %s is not valid now", id)
-	}
-	return iothub.Grant{
+	grant := iothub.Grant{
 		Identity: id, Rights: iothub.DeviceConnect, Resource: id.ResourcePath(),
 		AuthMethod: iothub.AuthMethod{Scope: scopeOf(id), Type: "x509", Issuer: "external"},
-	}, nil
+	}
+	leaf, auth := chain[0], rec.Identity.Authentication
+	switch auth.Type {
+	case iothub.AuthCertificateAuthority:
+		ca, err := r.checkChain(id, chain)
+		if err != nil {
+			return iothub.Grant{}, err
+		}
+		grant.CA = ca.Thumbprint
+	case iothub.AuthSelfSigned:
+		if !thumbprintMatches(leaf, auth.X509Thumbprint) {
+			return iothub.Grant{}, unauthorized("%s authenticates by thumbprint, and the certificate's is not one of its own", id)
+		}
+		if err := validNow(leaf, r.now()); err != nil {
+			return iothub.Grant{}, unauthorized("the certificate of %s %s", id, err)
+		}
+	default:
+		return iothub.Grant{}, unauthorized("%s authenticates by %s, not by a certificate", id, auth.Type)
+	}
+	return grant, nil
 }
 
 func thumbprintMatches(cert *x509.Certificate, t iothub.X509Thumbprint) bool {
@@ -164,7 +171,8 @@ func thumbprintMatches(cert *x509.Certificate, t iothub.X509Thumbprint) bool {
 }
 
 // Admit checks that id may use a device endpoint under the grant: the grant has
-// DeviceConnect and covers it, it exists, and its device is enabled.
+// DeviceConnect and covers it, the CA behind it is still trusted, id exists, and
+// its device is enabled.
 func (r *Registry) Admit(ctx context.Context, id iothub.ID, g iothub.Grant) (iothub.Identity, error) {
 	if err := g.Allows(iothub.DeviceConnect, id.ResourcePath(), r.now()); err != nil {
 		return iothub.Identity{}, err
@@ -172,6 +180,9 @@ func (r *Registry) Admit(ctx context.Context, id iothub.ID, g iothub.Grant) (iot
 	// A device's key does not open its modules, though its path is a prefix of theirs.
 	if g.Policy == "" && g.Identity != id {
 		return iothub.Identity{}, unauthorized("the credential of %s is not one of %s", g.Identity, id)
+	}
+	if !r.Trusts(g) {
+		return iothub.Identity{}, unauthorized("the CA that vouched for %s is no longer registered and verified", id)
 	}
 	rec, err := r.get(ctx, id)
 	if err != nil {

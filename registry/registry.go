@@ -19,6 +19,9 @@ import (
 // Options configure a Registry. Records is required.
 type Options struct {
 	Records store.Records
+	// Documents hold the registered certificate authorities; nil means that
+	// none can be registered.
+	Documents store.Documents
 	// OwnsHost reports whether a host name (lower case, without port) is one of
 	// this hub's names: the resource of a token must begin with one. nil
 	// accepts any name.
@@ -42,6 +45,7 @@ type Registry struct {
 	ownsHost func(string) bool
 	policies []policy
 	tokens   tokenCache
+	cas      authorities
 	now      func() time.Time
 	log      *slog.Logger
 	// generation is the last generation ID handed out, so that two creates in
@@ -57,7 +61,7 @@ type Registry struct {
 }
 
 // New returns a registry over the given records. It fails when a policy has no
-// name, a key that is not base64, or a name twice.
+// name, a key that is not base64, or a name twice, or the registered CAs cannot be read.
 func New(o Options) (*Registry, error) {
 	if o.Records == nil {
 		return nil, errors.New("registry: no records given")
@@ -81,8 +85,13 @@ func New(o Options) (*Registry, error) {
 		o.Policies = DefaultPolicies()
 	}
 	var err error
-	r.policies, err = compilePolicies(o.Policies)
-	return r, err
+	if r.policies, err = compilePolicies(o.Policies); err != nil {
+		return nil, err
+	}
+	if err := r.loadCAs(context.Background(), o.Documents); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Policies returns the shared access policies.

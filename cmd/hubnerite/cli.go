@@ -26,7 +26,7 @@ type cli struct {
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
 	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
 	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`
-	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust."`
+	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust; register those of devices, and issue certificates."`
 	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
 	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`
 	Version          versionCmd          `cmd:"" help:"Print the version."`
@@ -38,7 +38,7 @@ const environmentPrefix = "HUBNERITE_"
 
 // environmentTwins gives every flag its variable. The flags of start, which is
 // the default command, have HUBNERITE_ and their own name; those of another command
-// have the command's name between, so that a container's HUBNERITE_DEVICE means
+// have the command's name between (but for the default among a command's own, as "ca show"), so that a container's HUBNERITE_DEVICE means
 // nothing to "connection-string --device".
 func environmentTwins() kong.Option {
 	return kong.PostBuild(func(k *kong.Kong) error {
@@ -52,7 +52,7 @@ func environmentTwins() kong.Option {
 			}
 			for _, child := range n.Children {
 				childPrefix := prefix
-				if child.Name != "start" {
+				if child != n.DefaultCmd {
 					childPrefix += environmentName(child.Name) + "_"
 				}
 				walk(child, childPrefix)

@@ -28,8 +28,11 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 				continue
 			}
 			words := append([]string{"hubnerite"}, path...)
-			if len(path) > 0 && path[0] == "start" {
+			switch strings.Join(path, " ") {
+			case "start":
 				words = []string{"hubnerite"}
+			case "ca show":
+				words = []string{"hubnerite", "ca"}
 			}
 			want := strings.ToUpper(strings.ReplaceAll(strings.Join(append(words, flag.Name), "_"), "-", "_"))
 			where := strings.Join(append(path, "--"+flag.Name), " ")

@@ -57,7 +57,11 @@ func (a *app) request(method, path string, body io.Reader, timeout time.Duration
 		return nil, fmt.Errorf("%s%s: %w", a.adminURL, path, err)
 	case response.StatusCode == http.StatusNotFound:
 		return nil, errNotFound
-	case response.StatusCode != http.StatusOK:
+	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent:
+		var problem struct{ Detail string }
+		if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
+			text = []byte(problem.Detail)
+		}
 		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(text))
 	}
 	return text, nil

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -43,18 +44,22 @@ func (a *Authority) PEM() []byte { return certificatePEM(a.Certificate.Raw) }
 // client must trust the new one then. A file that is there but unusable is an error, never
 // overwritten.
 func LoadOrCreateAuthority(dir string, now time.Time) (a *Authority, made bool, err error) {
-	certificate, key, err := loadPair(filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile))
+	return loadOrCreate(filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile), "Hubnerite local CA", now)
+}
+
+func loadOrCreate(certFile, keyFile, name string, now time.Time) (a *Authority, made bool, err error) {
+	certificate, key, err := loadPair(certFile, keyFile)
 	switch {
 	case err == nil && now.Before(certificate.NotAfter):
 		return &Authority{Certificate: certificate, key: key}, false, nil
-	case err != nil && exists(filepath.Join(dir, CAFile)):
+	case err != nil && exists(certFile):
 		return nil, false, fmt.Errorf("certificate authority: %w", err)
 	}
-	a, err = newAuthority(now)
+	a, err = newAuthority(name, now)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := writePair(filepath.Join(dir, CAFile), a.PEM(), filepath.Join(dir, CAKeyFile), a.key); err != nil {
+	if err := writePair(certFile, a.PEM(), keyFile, a.key); err != nil {
 		return nil, false, err
 	}
 	return a, true, nil
@@ -65,7 +70,7 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func newAuthority(now time.Time) (*Authority, error) {
+func newAuthority(name string, now time.Time) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func newAuthority(now time.Time) (*Authority, error) {
 		SerialNumber: serial,
 		// The name is distinct per authority: some clients look an issuer up by
 		// name alone and would try the wrong one.
-		Subject:               pkix.Name{Organization: []string{"Hubnerite"}, CommonName: fmt.Sprintf("Hubnerite local CA %x", serial.Bytes()[:4])},
+		Subject:               pkix.Name{Organization: []string{"Hubnerite"}, CommonName: fmt.Sprintf("%s %x", name, serial.Bytes()[:4])},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(caLifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -149,7 +154,7 @@ func (a *Authority) issue(names Names, now time.Time) (*x509.Certificate, *ecdsa
 	return leaf, key, err
 }
 
-func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func sign(template, parent *x509.Certificate, public crypto.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,9 @@
 //	ca-bundle.pem   ca.pem followed by the system's roots, for SSL_CERT_FILE
 //	server.pem      the server certificate followed by the authority's
 //	server-key.pem  its private key, mode 0600
+//	device-ca.pem, device-ca-key.pem
+//	                the authority that issues certificates to devices for tests,
+//	                made when the first one is wanted
 package trust
 
 // Names of the files in the directory.
