@@ -214,22 +214,28 @@ func (p *c2dPump) resume(unacknowledged map[uint64]uint16) {
 
 // formatC2DTopic returns the topic of a message: base, then the property bag,
 // all percent-encoded, with a system key first because the Java client looks for
-// the first %24.
+// the first %24. A system property without a value is not there; an application
+// property without one keeps its name and the equals sign.
 // Source: IoT Hub, communicate using the MQTT protocol (receiving
 // cloud-to-device messages); topics seen by the SDKs.
 func formatC2DTopic(base string, m *iothub.C2DMessage) string {
 	b := make([]byte, 0, len(base)+128)
 	b = append(b, base...)
 	first := true
-	b = appendBagItem(b, &first, "$.mid", m.System.MessageID)
-	b = appendBagItem(b, &first, "$.to", "/"+m.ID.ResourcePath()+"/messages/deviceBound")
-	b = appendBagItem(b, &first, "$.cid", m.System.CorrelationID)
-	b = appendBagItem(b, &first, "$.uid", m.System.UserID)
-	if !m.ExpiryTime.IsZero() {
-		b = appendBagItem(b, &first, "$.exp", iothub.FormatTime(m.ExpiryTime))
+	system := func(key, value string) {
+		if value != "" {
+			b = appendBagItem(b, &first, key, value)
+		}
 	}
-	b = appendBagItem(b, &first, "$.ct", m.System.ContentType)
-	b = appendBagItem(b, &first, "$.ce", m.System.ContentEncoding)
+	system("$.mid", m.System.MessageID)
+	system("$.to", "/"+m.ID.ResourcePath()+"/messages/deviceBound")
+	system("$.cid", m.System.CorrelationID)
+	system("$.uid", m.System.UserID)
+	if !m.ExpiryTime.IsZero() {
+		system("$.exp", iothub.FormatTime(m.ExpiryTime))
+	}
+	system("$.ct", m.System.ContentType)
+	system("$.ce", m.System.ContentEncoding)
 	if m.Ack != "" && m.Ack != iothub.AckNone {
 		b = appendBagItem(b, &first, ackProperty, string(m.Ack))
 	}

@@ -294,11 +294,7 @@ func setProperty(p iothub.Properties, name, value string) iothub.Properties {
 }
 
 // appendBagItem appends key=value, both percent-encoded, with & between items.
-// Items without a value are left out: the Java client fails on them.
 func appendBagItem(b []byte, first *bool, key, value string) []byte {
-	if value == "" {
-		return b
-	}
 	if !*first {
 		b = append(b, '&')
 	}

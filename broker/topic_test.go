@@ -233,7 +233,7 @@ func TestC2DTopicRoundTrip(t *testing.T) {
 		m.System.CorrelationID = text.Draw(t, "cid")
 		m.System.UserID = text.Draw(t, "uid")
 		m.System.ContentType = text.Draw(t, "ct")
-		values := rapid.MapOf(name, text.Filter(func(s string) bool { return s != "" })).Draw(t, "properties")
+		values := rapid.MapOf(name, text).Draw(t, "properties")
 		for _, n := range slices.Sorted(maps.Keys(values)) {
 			m.Properties = append(m.Properties, iothub.Property{Name: n, Value: values[n]})
 		}
@@ -247,7 +247,7 @@ func TestC2DTopicRoundTrip(t *testing.T) {
 			t.Fatalf("bag %q is not wholly encoded", bag)
 		}
 		for _, item := range strings.Split(bag, "&") {
-			if key, value, ok := strings.Cut(item, "="); !ok || key == "" || value == "" || strings.Contains(value, "=") {
+			if key, value, ok := strings.Cut(item, "="); !ok || key == "" || strings.HasPrefix(key, "%24.") && value == "" || strings.Contains(value, "=") {
 				t.Fatalf("item %q of %q", item, bag)
 			}
 		}
@@ -278,7 +278,7 @@ func TestC2DTopic(t *testing.T) {
 	got := formatC2DTopic("devices/dev-1/modules/mod/messages/devicebound/", &m)
 	want := "devices/dev-1/modules/mod/messages/devicebound/%24.mid=m%201" +
 		"&%24.to=%2Fdevices%2Fdev-1%2Fmodules%2Fmod%2Fmessages%2FdeviceBound" +
-		"&%24.exp=2024-01-02T03%3A04%3A05.0000000Z&iothub-ack=positive&a%2Fb=c%3Dd%26e%2Bf"
+		"&%24.exp=2024-01-02T03%3A04%3A05.0000000Z&iothub-ack=positive&a%2Fb=c%3Dd%26e%2Bf&empty="
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
