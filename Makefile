@@ -69,7 +69,7 @@ demo: build python ## Both Python tutorials end to end, printing what device and
 
 .PHONY: bench
 bench: ## Everything that is measured, one after the other (about 20 minutes); docs/performance.md explains it
-	@$(MAKE) --no-print-directory -j1 bench-go bench-mqtt bench-events bench-idle BENCHFLAGS=
+	@$(MAKE) --no-print-directory -j1 bench-go bench-mqtt bench-events bench-rest bench-idle BENCHFLAGS=
 
 .PHONY: bench-go
 bench-go: ## The Go benchmarks, start-up time with 10,000 devices among them
@@ -82,6 +82,10 @@ bench-mqtt: build ## MQTT throughput and latency beside mosquitto, as ratios of 
 .PHONY: bench-idle
 bench-idle: build ## Memory of 5,000 idle MQTT connections, plain and TLS, beside mosquitto's (about 6 minutes)
 	$(GO) run ./bench/mqttload -idle 5000 -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
+
+.PHONY: bench-rest
+bench-rest: build ## The service API with 100,000 devices: bulk creation, start-up, listing, reads and twin patches per second
+	$(GO) run ./bench/restload -binary $(BIN) $(BENCHFLAGS)
 
 .PHONY: bench-events
 bench-events: build ## Reading events beside Qpid Proton's example broker, and readers that follow devices (about 1 minute)

@@ -1,11 +1,15 @@
 package emulator
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/hubnerite/hubnerite/blobcontainer"
+	"github.com/hubnerite/hubnerite/emulator/trust"
 	"github.com/hubnerite/hubnerite/hub"
 )
 
@@ -18,7 +22,18 @@ func (e *Emulator) containers() (open hub.Containers, done func()) {
 		pool = x509.NewCertPool() // a system without roots
 	}
 	pool.AppendCertsFromPEM(e.trust.CA)
+	var (
+		dialer net.Dialer
+		mine   = trust.ServerNames(e.cfg.certificateHosts()...)
+	)
 	t := &http.Transport{
+		// Programs may reach the emulator's own account by a name that only they can resolve.
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if host, port, err := net.SplitHostPort(address); err == nil && port == strconv.Itoa(portOf(e.listeners[nameHTTPS])) && mine.Cover(host) {
+				address = e.listeners[nameHTTPS].Addr().String()
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2: true,
 	}
