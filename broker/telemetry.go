@@ -89,7 +89,7 @@ func (s *session) sendWill() {
 	if w == nil {
 		return
 	}
-	s.link.SendTelemetry(context.WithoutCancel(s.ctx), w.message, func(err error) {
+	s.link.SendWill(context.WithoutCancel(s.ctx), w.message, func(err error) {
 		if err != nil {
 			s.log.Info("will not sent", "code", publicCode(err), "err", err)
 		}

@@ -57,6 +57,8 @@ type Connection struct {
 	grant    atomic.Pointer[iothub.Grant]
 	modelID  atomic.Pointer[string]
 	closed   atomic.Bool
+	// lapsed says that the connection was ended because its token expired.
+	lapsed atomic.Bool
 
 	// Guarded by p.mu.
 	methods, desired, c2d bool
@@ -227,6 +229,16 @@ func (c *Connection) Renew(g iothub.Grant) {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
 	c.p.scheduleLocked()
+}
+
+// endLocked returns when the connection ends for its token, grace included; zero
+// for a certificate.
+func (c *Connection) endLocked() time.Time {
+	expiry := c.grantLocked().Expiry
+	if !expiry.IsZero() {
+		expiry = expiry.Add(c.h.o.TokenGrace)
+	}
+	return expiry
 }
 
 // grantLocked returns the grant; Renew changes it only together with the schedule.

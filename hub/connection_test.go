@@ -190,6 +190,50 @@ func TestTokenExpiryDisconnects(t *testing.T) {
 	}
 }
 
+// TestTokenGrace: a connection outlives its token by the grace, a new one is refused; renewal in time counts from the new token.
+func TestTokenGrace(t *testing.T) {
+	clock := newMovableClock()
+	f := newFixture(t, func(o *Options) { o.Now, o.TokenGrace = clock.now, 10*time.Minute })
+	id := f.device("d")
+	o := options("amqp")
+	o.Grant.Expiry = clock.now().Add(time.Hour)
+	client := newFakeClient()
+	c, err := f.Connect(t.Context(), id, o, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Sweep(clock.advance(70*time.Minute - time.Nanosecond))
+	sent := make(chan error, 1)
+	c.SendTelemetry(t.Context(), iothub.Telemetry{}, func(err error) { sent <- err })
+	if err := <-sent; err != nil || len(client.gone) != 0 {
+		t.Errorf("within the grace: %v", err)
+	}
+	_, err = f.Connect(t.Context(), id, o, newFakeClient())
+	wantCode(t, err, iothub.CodeIotHubUnauthorizedAccess)
+	o.Grant.Expiry = clock.now().Add(time.Hour)
+	c.Renew(o.Grant)
+	f.Sweep(clock.advance(70*time.Minute - time.Nanosecond))
+	if len(client.gone) != 0 {
+		t.Error("disconnected in spite of a renewed token")
+	}
+	f.Sweep(clock.advance(time.Nanosecond))
+	wantCode(t, <-client.gone, iothub.CodeIotHubUnauthorized)
+	c.SendTelemetry(t.Context(), iothub.Telemetry{}, func(err error) { sent <- err })
+	wantCode(t, <-sent, iothub.CodeDeviceConnectionClosedRemotely)
+	c.SendWill(t.Context(), iothub.Telemetry{}, func(err error) { sent <- err })
+	if err := <-sent; err != nil {
+		t.Errorf("the will: %v", err)
+	}
+	// A connection that ended otherwise has none left.
+	o.Grant.Expiry = clock.now().Add(time.Hour)
+	if c, err = f.Connect(t.Context(), id, o, newFakeClient()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c.SendWill(t.Context(), iothub.Telemetry{}, func(err error) { sent <- err })
+	wantCode(t, <-sent, iothub.CodeDeviceConnectionClosedRemotely)
+}
+
 // Many clients with one identity: at any time one holds it, every other was
 // told why, and no message goes to two of them.
 func TestRacingConnections(t *testing.T) {

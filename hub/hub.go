@@ -48,6 +48,9 @@ type Options struct {
 	// Tier and Units (0 means 1) set limits of rate and a daily quota; TierNone, the default, has none.
 	Tier  iothub.Tier
 	Units int
+	// TokenGrace is how long a connection outlives its token; a new one needs a token that is valid. The service is said to give
+	// some ten minutes.
+	TokenGrace time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger takes debug and error lines; nil discards.

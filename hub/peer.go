@@ -166,7 +166,7 @@ func (p *peer) scheduleLocked() {
 		}
 	}
 	if p.conn != nil {
-		earlier(p.conn.grantLocked().Expiry)
+		earlier(p.conn.endLocked())
 	}
 	if p.loaded {
 		earlier(p.queue.nextDue())
@@ -187,10 +187,11 @@ func (p *peer) scheduleLocked() {
 func (h *Hub) sweepPeer(p *peer, now time.Time) {
 	p.mu.Lock()
 	c := p.conn
-	expired := c != nil && !c.grantLocked().Expiry.IsZero() && !now.Before(c.grantLocked().Expiry)
+	expired := c != nil && !c.endLocked().IsZero() && !now.Before(c.endLocked())
 	mustLoad := !p.loaded && !p.nextExpiry.IsZero() && !now.Before(p.nextExpiry)
 	p.mu.Unlock()
 	if expired {
+		c.lapsed.Store(true)
 		h.disconnectIf(p, c, iothub.NewError(iothub.CodeIotHubUnauthorized, "The token of the connection expired."))
 	}
 	if mustLoad {

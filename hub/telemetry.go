@@ -20,6 +20,22 @@ func (c *Connection) SendTelemetry(ctx context.Context, t iothub.Telemetry, done
 		done(errConnectionClosed())
 		return
 	}
+	c.send(ctx, t, done)
+}
+
+// SendWill is SendTelemetry for the message that a client left for the end of
+// its connection. It is sent, too, when the hub has ended the connection because
+// its token expired.
+// Source: MQTT 3.1.1 3.1.2.5.
+func (c *Connection) SendWill(ctx context.Context, t iothub.Telemetry, done func(error)) {
+	if c.closed.Load() && !c.lapsed.Load() {
+		done(errConnectionClosed())
+		return
+	}
+	c.send(ctx, t, done)
+}
+
+func (c *Connection) send(ctx context.Context, t iothub.Telemetry, done func(error)) {
 	if err := checkTelemetry(&t); err != nil {
 		done(err)
 		return
