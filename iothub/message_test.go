@@ -38,7 +38,8 @@ func TestAckWantsFeedback(t *testing.T) {
 }
 
 func TestParseAck(t *testing.T) {
-	for text, want := range map[string]Ack{"": AckNone, "Full": AckFull, "positive": AckPositive, "NEGATIVE": AckNegative, "none": AckNone,
+	for text, want := range map[string]Ack{
+		"": AckNone, "Full": AckFull, "positive": AckPositive, "NEGATIVE": AckNegative, "none": AckNone,
 		"positiveonly": AckPositive, "negativeOnly": AckNegative,
 	} {
 		if got, err := ParseAck(text); err != nil || got != want {
