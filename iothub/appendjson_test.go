@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -229,6 +231,20 @@ func TestDocumentsAsTheLibraryWritesThem(t *testing.T) {
 		}
 		again, err := back.AppendJSON(nil)
 		same(t, again, err, stored, nil)
+		if members, ok := parsed(t, stored).(map[string]any); !ok {
+			t.Fatal("no object")
+		} else if fast, err := TwinOfStored(members); err != nil {
+			t.Fatal(err)
+		} else if d := cmp.Diff(back, fast, cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
+		if members, ok := parsed(t, i.AppendJSON(nil)).(map[string]any); !ok {
+			t.Fatal("no object")
+		} else if fast, err := IdentityOfStored(members); err != nil {
+			t.Fatal(err)
+		} else if d := cmp.Diff(identity, fast, cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
 		library, err := json.Marshal(twin)
 		same(t, stored, err, library, nil)
 	})
@@ -247,6 +263,49 @@ func decoded(t *rapid.T, text []byte) any {
 		t.Fatalf("%s: %v", text, err)
 	}
 	return v
+}
+
+// parsed is ParseStored, compared with the library.
+func parsed(t *rapid.T, text []byte) any {
+	t.Helper()
+	v, err := ParseStored(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if d := cmp.Diff(decoded(t, text), v); d != "" {
+		t.Fatal(d)
+	}
+	return v
+}
+
+// What the library reads, the parser reads the same; what is damaged is an error, not
+// a panic.
+func FuzzParseStored(f *testing.F) {
+	for _, text := range []string{
+		`{"a":[1,-2.5e3,"x\\\"\u00e9",null,true,false,{}],"b":{"c":[]}}`, `""`, ` [ 1 , 2 ] `, `{"a"`, `[1,`, `"\`, `{"a":}`, `nul`, `{}{}`,
+		`{"twin":{"etag":"x"}}`, strings.Repeat("[", 1000),
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := ParseStored(text)
+		var want any
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.UseNumber()
+		if dec.Decode(&want) == nil && !dec.More() && json.Valid(text) {
+			if err != nil && !strings.Contains(err.Error(), "too deep") {
+				t.Fatalf("%q: %v", text, err)
+			}
+			// Texts that are no UTF-8 are left as they are.
+			if d := cmp.Diff(want, got); err == nil && d != "" && utf8.Valid(text) {
+				t.Fatal(d)
+			}
+		}
+		if members, ok := got.(map[string]any); ok && err == nil {
+			_, _ = TwinOfStored(members)
+			_, _ = IdentityOfStored(members)
+		}
+	})
 }
 
 // What is no JSON number is refused, not written.

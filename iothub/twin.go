@@ -198,6 +198,12 @@ func (m *Metadata) decode(raw map[string]any) error {
 				return fmt.Errorf("metadata: %q is %q", k, v)
 			}
 			m.LastUpdated = at
+		case json.Number:
+			n, err := v.Int64()
+			if err != nil || k != "$lastUpdatedVersion" {
+				return fmt.Errorf("metadata: %q is %s", k, v)
+			}
+			m.LastUpdatedVersion = n
 		case float64:
 			if k != "$lastUpdatedVersion" {
 				return fmt.Errorf("metadata: %q is a number", k)

@@ -1,11 +1,11 @@
 package bolt
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -40,12 +40,6 @@ const (
 	recordHeader = 10
 )
 
-type document struct {
-	Identity    iothub.Identity `json:"identity"`
-	Twin        iothub.Twin     `json:"twin"`
-	MQTTSession map[string]byte `json:"mqttSession"`
-}
-
 func encodeRecord(r store.Record) ([]byte, error) {
 	flags := byte(0)
 	if r.Identity.Status == iothub.StatusDisabled {
@@ -72,13 +66,45 @@ func decodeRecord(value []byte) (store.Record, error) {
 	if len(value) < recordHeader || value[0] != recordFormat {
 		return store.Record{}, errors.New("bolt: a stored record is damaged")
 	}
-	var d document
-	dec := json.NewDecoder(bytes.NewReader(value[recordHeader:]))
-	dec.UseNumber()
-	if err := dec.Decode(&d); err != nil {
+	d, err := decodeDocumentOf(value[recordHeader:])
+	if err != nil {
 		return store.Record{}, fmt.Errorf("bolt: a stored record is damaged: %w", err)
 	}
-	return store.Record{Identity: d.Identity, Twin: d.Twin, MQTTSession: d.MQTTSession, Revision: revision(value)}, nil
+	d.Revision = revision(value)
+	return d, nil
+}
+
+// decodeDocumentOf reads what encodeRecord wrote behind the header.
+func decodeDocumentOf(text []byte) (store.Record, error) {
+	v, err := iothub.ParseStored(text)
+	if err != nil {
+		return store.Record{}, err
+	}
+	members, _ := v.(map[string]any)
+	identity, _ := members["identity"].(map[string]any)
+	twin, _ := members["twin"].(map[string]any)
+	if identity == nil || twin == nil {
+		return store.Record{}, errors.New("it is not a record")
+	}
+	var r store.Record
+	if r.Identity, err = iothub.IdentityOfStored(identity); err != nil {
+		return store.Record{}, err
+	}
+	if r.Twin, err = iothub.TwinOfStored(twin); err != nil {
+		return store.Record{}, err
+	}
+	if session, ok := members["mqttSession"].(map[string]any); ok {
+		r.MQTTSession = make(map[string]byte, len(session))
+		for topic, qos := range session {
+			text, _ := qos.(json.Number)
+			n, err := strconv.ParseUint(string(text), 10, 8)
+			if err != nil {
+				return store.Record{}, err
+			}
+			r.MQTTSession[topic] = byte(n)
+		}
+	}
+	return r, nil
 }
 
 // revision returns the revision in an encoded record, 0 for none.

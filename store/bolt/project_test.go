@@ -78,10 +78,11 @@ func TestProject(t *testing.T) {
 		}
 		var rows []string
 		for _, r := range records {
-			body, err := json.Marshal(document{r.Identity, r.Twin, nil})
+			encoded, err := encodeRecord(r)
 			if err != nil {
 				t.Fatal(err)
 			}
+			body := encoded[recordHeader:]
 			values := make([][]byte, len(paths))
 			for i, path := range paths {
 				at := json.RawMessage(body)
