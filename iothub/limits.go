@@ -20,7 +20,7 @@ const (
 	MaxTagsSize     = 8 << 10
 	MaxDesiredSize  = 32 << 10
 	MaxReportedSize = 32 << 10
-	// MaxTwinDepth is the deepest nesting of objects in a twin section.
+	// MaxTwinDepth is the deepest nesting of objects in a twin section, and of arrays.
 	MaxTwinDepth = 10
 	// MaxTwinKey and MaxTwinString are the longest property name and text.
 	MaxTwinKey    = 1024

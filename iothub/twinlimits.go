@@ -12,18 +12,22 @@ import (
 // names, texts, numbers, nesting and nulls. where is the path for messages.
 // Source: IoT Hub devguide, device twins (tags and properties format).
 func validateTwinObject(where string, m map[string]any) error {
-	return validateTwinMap(where, m, 0, true)
+	return validateTwinMap(where, m, twinDepth{})
 }
 
-func validateTwinMap(where string, m map[string]any, depth int, nulls bool) error {
-	if depth > MaxTwinDepth {
+// twinDepth says how many objects, below the section itself, and how many arrays
+// are around a value.
+type twinDepth struct{ objects, arrays int }
+
+func validateTwinMap(where string, m map[string]any, depth twinDepth) error {
+	if depth.objects > MaxTwinDepth {
 		return NewError(CodeArgumentInvalid, "%s nests more than %d objects.", where, MaxTwinDepth)
 	}
 	for k, v := range m {
 		if err := validateTwinKey(where, k); err != nil {
 			return err
 		}
-		if err := validateTwinValue(where+"."+k, v, depth, nulls); err != nil {
+		if err := validateTwinValue(where+"."+k, v, depth); err != nil {
 			return err
 		}
 	}
@@ -41,10 +45,10 @@ func validateTwinKey(where, k string) error {
 	return nil
 }
 
-func validateTwinValue(where string, v any, depth int, nulls bool) error {
+func validateTwinValue(where string, v any, depth twinDepth) error {
 	switch v := v.(type) {
 	case nil:
-		if !nulls {
+		if depth.arrays > 0 {
 			return NewError(CodeArgumentInvalid, "%s must not contain null.", where)
 		}
 	case string:
@@ -54,10 +58,14 @@ func validateTwinValue(where string, v any, depth int, nulls bool) error {
 	case json.Number:
 		return validateTwinNumber(where, v)
 	case map[string]any:
-		return validateTwinMap(where, v, depth+1, nulls)
+		depth.objects++
+		return validateTwinMap(where, v, depth)
 	case []any:
+		if depth.arrays++; depth.arrays > MaxTwinDepth {
+			return NewError(CodeArgumentInvalid, "%s nests more than %d arrays.", where, MaxTwinDepth)
+		}
 		for _, e := range v {
-			if err := validateTwinValue(where, e, depth, false); err != nil {
+			if err := validateTwinValue(where, e, depth); err != nil {
 				return err
 			}
 		}
