@@ -118,7 +118,7 @@ final class ServiceFiles {
 
     private static Map<String, JsonObject> exported() throws Exception {
         String text = HTTP.send(HttpRequest.newBuilder(blob("devices.txt")).build(), HttpResponse.BodyHandlers.ofString()).body();
-        return text.lines().filter(line -> line.startsWith("{")).map(line -> JsonParser.parseString(line).getAsJsonObject())
+        return text.lines().filter(line -> line.startsWith("{")).map(line -> JsonParser.parseString(line).getAsJsonObject()).filter(o -> !o.has("moduleId"))
             .collect(Collectors.toMap(o -> o.get("id").getAsString(), o -> o));
     }
 
