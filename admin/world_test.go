@@ -29,7 +29,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, logs: new(bytes.Buffer)}
 	s := memory.New(memory.Options{})
-	r, err := registry.New(registry.Options{Records: s.Records()})
+	r, err := registry.New(registry.Options{Records: s.Records(), Documents: s.Documents()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Now()}
 	st := memory.New(memory.Options{})
-	reg, err := registry.New(registry.Options{Records: st.Records(), Now: r.Now})
+	reg, err := registry.New(registry.Options{Records: st.Records(), Documents: st.Documents(), Now: r.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

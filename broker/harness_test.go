@@ -52,7 +52,7 @@ func newWorld(t testing.TB, o Options) *world {
 		}
 	})
 	var err error
-	if w.registry, err = registry.New(registry.Options{Records: w.store.Records()}); err != nil {
+	if w.registry, err = registry.New(registry.Options{Records: w.store.Records(), Documents: w.store.Documents()}); err != nil {
 		t.Fatal(err)
 	}
 	w.start()

@@ -54,7 +54,7 @@ func startFixtureOn(t reporter, wrap func(store.Queues) store.Queues, change ...
 	}
 	f.store = memory.New(memory.Options{Now: f.options.Now})
 	var err error
-	if f.registry, err = registry.New(registry.Options{Records: f.store.Records(), Now: f.options.Now}); err != nil {
+	if f.registry, err = registry.New(registry.Options{Records: f.store.Records(), Documents: f.store.Documents(), Now: f.options.Now}); err != nil {
 		t.Fatalf("registry: %v", err)
 	}
 	f.options.Registry, f.options.Log = f.registry, f.store.Log()

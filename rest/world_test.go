@@ -43,7 +43,7 @@ func newWorldOf(t *testing.T, settings hub.Options, change ...func(*Options)) *w
 	w := &world{t: t, logs: new(bytes.Buffer)}
 	logger := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := memory.New(memory.Options{})
-	r, err := registry.New(registry.Options{Records: s.Records()})
+	r, err := registry.New(registry.Options{Records: s.Records(), Documents: s.Documents()})
 	if err != nil {
 		t.Fatal(err)
 	}
