@@ -150,11 +150,11 @@ func (p *storedParser) array(depth int) (any, error) {
 func (p *storedParser) text() (string, error) {
 	start, plain := p.at, true
 	for p.at++; p.at < len(p.data); p.at++ {
-		switch c := p.data[p.at]; {
-		case c == '\\':
+		switch p.data[p.at] {
+		case '\\':
 			plain = false
 			p.at++
-		case c == '"':
+		case '"':
 			p.at++
 			if plain {
 				return string(p.data[start+1 : p.at-1]), nil

@@ -216,9 +216,10 @@ func (r result) String() string {
 	return fmt.Sprintf("%8.0f/s   p50 %.2f ms  p99 %.2f ms  cpu %d us", r.rate, ms(r.p50), ms(r.p99), r.cpu.Microseconds())
 }
 
-// load has all clients ask for devices at random.
-func (v *server) load(ctx context.Context, s settings, ask request) (result, error) {
+// load has all clients ask for devices at random, or once for each of them.
+func (v *server) load(ctx context.Context, s settings, ask request, once bool) (result, error) {
 	var (
+		next  atomic.Int64
 		mu    sync.Mutex
 		times []time.Duration
 		first error
@@ -233,10 +234,14 @@ func (v *server) load(ctx context.Context, s settings, ask request) (result, err
 			err := v.with(ctx, func(c *client) error {
 				for n := 0; ; n++ {
 					start := time.Now()
-					if start.After(deadline) || ctx.Err() != nil {
+					device := random.IntN(s.devices)
+					if once {
+						device = int(next.Add(1)) - 1
+					}
+					if once && device >= s.devices || !once && start.After(deadline) || ctx.Err() != nil {
 						return ctx.Err()
 					}
-					status, answer, err := ask(c, random.IntN(s.devices), n)
+					status, answer, err := ask(c, device, n)
 					if err != nil || status != 200 {
 						return fmt.Errorf("status %d %.300s %w", status, answer, err)
 					}

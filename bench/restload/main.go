@@ -110,13 +110,14 @@ func (s settings) measureAll(ctx context.Context, out io.Writer) error {
 		name   string
 		ask    request
 		target float64
+		once   bool
 	}{
-		{"GET device, cold", getDevice, 0},
-		{"GET device, warm", getDevice, targetGet},
-		{"GET twin", getTwin, 0},
-		{"PATCH twin", patchTwin, targetPatch},
+		{"GET device, cold", getDevice, 0, true},
+		{"GET device, warm", getDevice, targetGet, false},
+		{"GET twin", getTwin, 0, false},
+		{"PATCH twin", patchTwin, targetPatch, false},
 	} {
-		r, err := server.load(ctx, s, l.ask)
+		r, err := server.load(ctx, s, l.ask, l.once)
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,7 @@ type Options struct {
 	// file; 0 is one second.
 	LockTimeout time.Duration
 	// CacheBytes bounds the encoded size of the records that are kept decoded in
-	// memory; 0 is 64 MiB.
+	// memory, where they take about three times as much; 0 is 64 MiB.
 	CacheBytes int64
 	// CompactBytes is the size in bytes from which a file that is more than half
 	// empty is rewritten by Open; 0 is 16 MiB.
