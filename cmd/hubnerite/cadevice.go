@@ -33,6 +33,9 @@ type caDeviceCmd struct {
 // Run makes a key, has it certified by the emulator's authority for tests and
 // writes both; the key leaves this machine in no request.
 func (c *caDeviceCmd) Run(a *app) error {
+	if c.Days < 1 {
+		return usagef("--days: %d is less than one day; for a certificate that has ended use --expired", c.Days)
+	}
 	key, err := c.newKey()
 	if err != nil {
 		return err
