@@ -101,6 +101,8 @@ type Config struct {
 	// rate and its daily quota; "" means none.
 	Tier  string
 	Units int
+	// TokenGrace is how long a device's connection outlives its token, at most an hour; 0 is not at all.
+	TokenGrace time.Duration
 	// StrictAPIVersion refuses api-versions that Azure is not known to have.
 	StrictAPIVersion bool
 
@@ -169,6 +171,9 @@ func (c Config) Validate() error {
 		complain("tier: %w", err)
 	} else if tier != iothub.TierNone && (c.Units < 0 || c.Units > tier.MaxUnits()) {
 		complain("a hub of tier %s has 1 to %d units, not %d", tier, tier.MaxUnits(), c.Units)
+	}
+	if c.TokenGrace < 0 || c.TokenGrace > time.Hour {
+		complain("token grace %v, must be 0 to 1h", c.TokenGrace)
 	}
 	errs = append(errs, c.validatePorts()...)
 	if c.Partitions != 0 && (c.Partitions < journal.MinPartitions || c.Partitions > journal.MaxPartitions) {

@@ -114,7 +114,7 @@ func (e *Emulator) start(ctx context.Context) error {
 	e.onClose("containers", func(context.Context) error { idle(); return nil })
 	e.hub, err = hub.New(hub.Options{
 		Containers: containers, Files: files,
-		Tier: tier, Units: e.cfg.Units,
+		Tier: tier, Units: e.cfg.Units, TokenGrace: e.cfg.TokenGrace,
 		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),
 		Now:           e.cfg.Now, Logger: e.cfg.Logger,

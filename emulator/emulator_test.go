@@ -303,6 +303,7 @@ func TestConfigIsRefused(t *testing.T) {
 		"endpoint of no web":         {emulator.Config{Endpoints: []iothub.Endpoint{{Name: "e", URL: "mailto:x"}}}, "URL"},
 		"port too high":              {emulator.Config{MQTTPort: 65536}, "65535"},
 		"negative port":              {emulator.Config{AdminPort: -1}, "admin"},
+		"long token grace":           {emulator.Config{TokenGrace: 2 * time.Hour}, "token grace"},
 		"one port twice":             {emulator.Config{MQTTPort: 9000, AMQPPort: 9000}, "9000"},
 		"unknown policy":             {emulator.Config{PolicyKeys: map[string]string{"nobody": "MDEyMzQ1Njc4OTAxMjM0NQ=="}}, "nobody"},
 		"short key":                  {emulator.Config{PolicyKeys: map[string]string{"service": "c2hvcnQ="}}, "service"},

@@ -164,7 +164,9 @@ func (c *Connection) ReceiveC2D() (Delivery, bool) {
 		until = now.Add(iothub.C2DLock)
 	}
 	d, ok, expired := p.receiveLocked(c, now, until)
-	if !ok {
+	if ok {
+		p.touch(now)
+	} else {
 		c.signalled = false
 	}
 	p.mu.Unlock()

@@ -42,14 +42,15 @@ type startCmd struct {
 	Cert string `placeholder:"FILE" help:"Server certificate of your own (PEM, with its chain) instead of a generated one. Needs --key."`
 	Key  string `placeholder:"FILE" help:"Its private key (PEM)."`
 
-	RootCA           []string `name:"root-ca" placeholder:"FILE" help:"Certificate authority (PEM) of devices that have CA-signed certificates, to register as verified, repeatable."`
-	Device           []string `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
-	BuiltinEvents    []string `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
-	ConsumerGroup    []string `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
-	Partitions       int      `default:"4" placeholder:"NUMBER" help:"Partitions of the telemetry, 2 to 32 (${default}). Existing data keeps its number."`
-	Tier             string   `placeholder:"TIER" help:"Limit rates and messages a day as a hub of tier F1, S1, S2 or S3 (no limits)."`
-	Units            int      `default:"1" placeholder:"NUMBER" help:"Units of that tier (${default})."`
-	StrictAPIVersion bool     `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
+	RootCA           []string      `name:"root-ca" placeholder:"FILE" help:"Certificate authority (PEM) of devices that have CA-signed certificates, to register as verified, repeatable."`
+	Device           []string      `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
+	BuiltinEvents    []string      `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
+	ConsumerGroup    []string      `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
+	Partitions       int           `default:"4" placeholder:"NUMBER" help:"Partitions of the telemetry, 2 to 32 (${default}). Existing data keeps its number."`
+	Tier             string        `placeholder:"TIER" help:"Limit rates and messages a day as a hub of tier F1, S1, S2 or S3 (no limits)."`
+	Units            int           `default:"1" placeholder:"NUMBER" help:"Units of that tier (${default})."`
+	TokenGrace       time.Duration `default:"0s" placeholder:"DURATION" help:"How long connections outlive their token, at most 1h (${default}). Azure is said to give 10m."`
+	StrictAPIVersion bool          `name:"strict-api-version" help:"Refuse api-versions that Azure is not known to have."`
 
 	StorageConnectionString string `placeholder:"TEXT" help:"Storage account that devices upload files to, in Azure or another emulator (the emulator's own)."`
 	StorageContainer        string `default:"uploads" placeholder:"NAME" help:"Its container, made when absent (${default})."`
@@ -182,7 +183,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		StorageConnectionString: s.StorageConnectionString, StorageContainer: s.StorageContainer,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
-		Tier: s.Tier, Units: s.Units,
+		Tier: s.Tier, Units: s.Units, TokenGrace: s.TokenGrace,
 	}
 	if len(s.BuiltinEvents) == 1 && s.BuiltinEvents[0] == "none" {
 		cfg.BuiltInEvents = []string{}
