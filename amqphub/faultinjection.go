@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/hubnerite/hubnerite/amqp"
-	"github.com/hubnerite/hubnerite/amqp/wire"
 	"github.com/hubnerite/hubnerite/internal/netreset"
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -33,10 +32,6 @@ func linkFault(node deviceNode, receives bool) iothub.FaultType {
 	return ""
 }
 
-// linkDetachForced is what clients take for the end of a link or session that
-// is worth a new attempt.
-const linkDetachForced = wire.Symbol("amqp:link:detach-forced")
-
 // InjectFault implements hub.FaultClient. The TCP and AMQP connection may carry
 // other identities, which lose it with this one, as they would at Azure;
 // sessions and links are those of this device alone.
@@ -52,7 +47,6 @@ func (d *device) InjectFault(f iothub.Fault, reason *iothub.Error) {
 	case iothub.FaultKillAMQPConnection:
 		p.conn.Close(seen)
 	case iothub.FaultKillAMQPSession:
-		seen.Condition = linkDetachForced
 		sessions := map[*amqp.Session]struct{}{}
 		for _, l := range d.attached() {
 			sessions[l.session] = struct{}{}
@@ -61,10 +55,8 @@ func (d *device) InjectFault(f iothub.Fault, reason *iothub.Error) {
 			s.End(seen)
 		}
 	case iothub.FaultKillAMQPCBSReqLink, iothub.FaultKillAMQPCBSRespLink:
-		seen.Condition = linkDetachForced
 		p.detachCBS(f.Type == iothub.FaultKillAMQPCBSReqLink, seen)
 	default:
-		seen.Condition = linkDetachForced
 		for _, l := range d.attached() {
 			if l.fault == f.Type {
 				l.close(seen)

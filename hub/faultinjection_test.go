@@ -14,8 +14,10 @@ import (
 // askFault is a message that asks for a fault.
 func askFault(which iothub.FaultType, delay, duration string) iothub.Telemetry {
 	return iothub.Telemetry{Body: []byte(" "), Properties: iothub.Properties{
-		{Name: iothub.FaultTypeProperty, Value: string(which)}, {Name: iothub.FaultCloseReasonProperty, Value: "boom"},
-		{Name: iothub.FaultDelayProperty, Value: delay}, {Name: iothub.FaultDurationProperty, Value: duration},
+		{Name: iothub.FaultTypeProperty, Value: string(which)},
+		{Name: iothub.FaultCloseReasonProperty, Value: "boom"},
+		{Name: iothub.FaultDelayProperty, Value: delay},
+		{Name: iothub.FaultDurationProperty, Value: duration},
 	}}
 }
 

@@ -102,9 +102,8 @@ func (c Code) AMQPCondition() string {
 		return "com.microsoft:link-creation-conflict"
 	case CodeConnectionForcefullyClosedOnNewConnection:
 		return "amqp:link:stolen"
-	case CodeConnectionForcefullyClosedOnFaultInjection:
-		return "amqp:connection:forced"
-	case CodeConnectionRejectedOnFaultInjection:
+	case CodeConnectionForcefullyClosedOnFaultInjection, CodeConnectionRejectedOnFaultInjection:
+		// The only one after which all SDKs try again, the Node SDK among them.
 		return "amqp:link:detach-forced"
 	case CodeGatewayTimeout, CodeGenericTimeout, CodeRequestTimedOut:
 		return "com.microsoft:timeout"

@@ -93,7 +93,7 @@ func TestFaultErrors(t *testing.T) {
 			t.Errorf("%s: %v, %v, %s", f, refusal, ending, refusal.AMQPCondition())
 		}
 	}
-	if c := CodeConnectionForcefullyClosedOnFaultInjection.AMQPCondition(); c != "amqp:connection:forced" {
+	if c := CodeConnectionForcefullyClosedOnFaultInjection.AMQPCondition(); c != "amqp:link:detach-forced" {
 		t.Error(c)
 	}
 }
