@@ -12,6 +12,8 @@ import (
 func managementScenarios() []scenario {
 	return []scenario{
 		{"python_digital_twins", []string{"python"}, single("digital_twins.py")},
+		{"python_plug_and_play", []string{"python"}, single("plug_and_play.py")},
+		{"python_websocket_plug_and_play", []string{"python"}, single("plug_and_play.py", overWebSockets)},
 		{"python_jobs", []string{"python"}, single("jobs.py")},
 		{"python_configurations", []string{"python"}, single("configurations.py")},
 		{"python_http_runtime", []string{"python"}, single("http_runtime.py")},
