@@ -30,7 +30,7 @@ func TestInfo(t *testing.T) {
 	var got map[string]any
 	w.decode(w.get("/info"), 200, &got)
 	want := `{"adminUrl":"","caBundleFile":"","caFile":"","connectionStrings":{},"devices":{},"eventHub":{"connectionString":"","entityPath":""},"hostName":"localhost","hostNames":[],` +
-		`"pid":7,"ports":{"admin":8484,"amqp":0,"https":0,"mqtt":8883},"version":"1.2.3"}`
+		`"pid":7,"ports":{"admin":8484,"amqp":0,"https":0,"mqtt":8883},"storage":{"connectionString":""},"version":"1.2.3"}`
 	if text, err := json.Marshal(got); err != nil || string(text) != want {
 		t.Errorf("info %s, want %s (%v)", text, want, err)
 	}
