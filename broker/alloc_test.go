@@ -96,8 +96,9 @@ func TestTelemetryAllocations(t *testing.T) {
 					t.Fatalf("%d messages are stored, %d were sent", stored, want)
 				}
 				_ = here.Close()
-				// Its error is the end of the connection.
-				_ = <-acknowledged
+				if err := <-acknowledged; err == nil {
+					t.Error("acknowledgements went on after the end of the connection")
+				}
 				each := perRun / (batch * batches)
 				t.Logf("%.2f allocations per message", each)
 				if each > maxAllocations {
