@@ -260,3 +260,50 @@ func TestConnectionState(t *testing.T) {
 		})
 	}
 }
+
+// TestKeepAliveCountsWhatTheClientSends: any packet of the client's, telemetry too, keeps the connection; what the hub sends
+// does not (MQTT 3.1.1 3.1.2.10).
+func TestKeepAliveCountsWhatTheClientSends(t *testing.T) {
+	for name, packet := range map[string][]byte{
+		"telemetry": mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", []byte("x"), 0, 0),
+		"PINGREQ":   {mqtttest.Pingreq << 4, 0},
+		"nothing":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, Options{})
+			o := w.connectOptions(testDevice())
+			o.KeepAlive = 1
+			c := w.dial()
+			if _, code := c.Connect(o); code != 0 {
+				t.Fatal(code)
+			}
+			c.Subscribe(1, c2dFilter, 0)
+			start := time.Now()
+			tick := time.NewTicker(700 * time.Millisecond)
+			defer tick.Stop()
+			for i := range 4 { // 2.8 s
+				<-tick.C
+				if packet != nil {
+					c.Send(packet)
+				} else {
+					w.sendC2D(testDevice(), fmt.Sprint(i))
+				}
+			}
+			if packet != nil {
+				c.Send([]byte{mqtttest.Pingreq << 4, 0})
+				c.Expect(mqtttest.Pingresp)
+				return
+			}
+			for {
+				if _, err := c.TryRead(); err != nil {
+					break
+				}
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("cut after %v", d)
+			}
+			w.logged("level=WARN", "keep-alive")
+		})
+	}
+}
