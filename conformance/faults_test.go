@@ -20,5 +20,11 @@ func faultScenarios() []scenario {
 			"KillAmqpC2DLink KillAmqpTwinLinkReq KillAmqpTwinLinkResp KillAmqpMethodReqLink KillAmqpMethodRespLink"+invoked)},
 		{"node_faults_amqp_killed", []string{"node"}, node("amqp", "KillAmqpConnection")},
 		{"node_faults_amqp_shut_down", []string{"node"}, node("amqp", "ShutDownAmqp")},
+		{"node_websocket_faults_mqtt", []string{"node"}, func(t *testing.T, s *site) {
+			s.judgeItselfNode(t, startHubOn443(t, s), "faults.js", overWebSockets, "FAULTS=mqtt", "TYPES=KillTcp ShutDownMqtt")
+		}},
+		{"node_websocket_faults_amqp", []string{"node"}, func(t *testing.T, s *site) {
+			s.judgeItselfNode(t, startHubOn443(t, s), "faults.js", overWebSockets, "FAULTS=amqp", "TYPES=KillTcp KillAmqpSession InvokeThrottling")
+		}},
 	}
 }

@@ -28,7 +28,7 @@ const ENDING = TYPES.filter((kind) => !kind.startsWith('Invoke'));
 
 main(150, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
-  const service = ServiceClient.fromConnectionString(SERVICE, iothub.Amqp);
+  const service = ServiceClient.fromConnectionString(SERVICE, transport(iothub, 'Amqp'));
   await service.open();
   const sent = [];
 
