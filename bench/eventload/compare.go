@@ -12,6 +12,8 @@ import (
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubnerite/hubnerite/bench/process"
 )
 
 // readingTarget is how many times Proton's send and receive reading has to be.
@@ -53,7 +55,7 @@ func compare(ctx context.Context, s settings, emulator *server, out io.Writer) (
 		if err != nil {
 			return 0, err
 		}
-		defer proton.stop()
+		defer proton.Stop()
 		rows = append(rows, &contender{name: "proton broker.c, send and receive", run: func(ctx context.Context) (result, error) {
 			return sendAndReceive(ctx, proton, s, body)
 		}})
@@ -204,14 +206,14 @@ type measurement struct {
 }
 
 func (s *server) measure() measurement {
-	return measurement{s, time.Now(), cpuOf(s.process.Process.Pid), cpuOf(os.Getpid())}
+	return measurement{s, time.Now(), s.CPU(), process.CPUOf(os.Getpid())}
 }
 
 func (m measurement) result(n int) result {
 	return result{
 		rate:   float64(n) / time.Since(m.began).Seconds(),
-		server: (cpuOf(m.s.process.Process.Pid) - m.server) / time.Duration(n),
-		client: (cpuOf(os.Getpid()) - m.client) / time.Duration(n),
+		server: (m.s.CPU() - m.server) / time.Duration(n),
+		client: (process.CPUOf(os.Getpid()) - m.client) / time.Duration(n),
 	}
 }
 

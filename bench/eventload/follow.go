@@ -14,6 +14,8 @@ import (
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubnerite/hubnerite/bench/process"
 )
 
 const (
@@ -94,7 +96,7 @@ func followers(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	answer := json.NewEncoder(out)
 	for {
-		p := progress{Events: events.Load(), CPU: cpuOf(os.Getpid())}
+		p := progress{Events: events.Load(), CPU: process.CPUOf(os.Getpid())}
 		select {
 		case err := <-failures:
 			p.Err = err.Error()

@@ -94,7 +94,7 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer emulator.stop()
+	defer emulator.Stop()
 	if s.profile != "" {
 		f, err := os.Create(s.profile)
 		if err != nil {

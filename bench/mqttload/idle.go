@@ -8,8 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -53,7 +51,7 @@ func measureIdleOver(ctx context.Context, s settings, transport string) (targets
 			for _, c := range t.conns {
 				_ = c.Close()
 			}
-			t.server.stop()
+			t.server.Stop()
 		}
 	}()
 	dir := filepath.Join(s.dir, transport)
@@ -72,11 +70,11 @@ func measureIdleOver(ctx context.Context, s settings, transport string) (targets
 		targets = append(targets, &idleTarget{server: server, transport: transport})
 	}
 	for _, t := range targets {
-		t.empty = t.server.memory()
+		t.empty = int(t.server.Memory())
 		if err := t.connect(ctx, s.idle); err != nil {
 			return targets, fmt.Errorf("%s, %s: %w", t.server.name, transport, err)
 		}
-		t.fresh = t.server.memory()
+		t.fresh = int(t.server.Memory())
 	}
 	select {
 	case <-time.After(s.settle):
@@ -84,7 +82,7 @@ func measureIdleOver(ctx context.Context, s settings, transport string) (targets
 		return targets, ctx.Err()
 	}
 	for _, t := range targets {
-		t.settled = t.server.memory()
+		t.settled = int(t.server.Memory())
 		if err := t.alive(); err != nil {
 			return targets, fmt.Errorf("%s, %s: %w", t.server.name, transport, err)
 		}
@@ -141,23 +139,4 @@ func (t *idleTarget) alive() error {
 		}
 	}
 	return nil
-}
-
-// memory returns the resident memory of the server in bytes; 0 where the system
-// does not say so in Linux's way.
-func (s *server) memory() int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, err := strconv.Atoi(fields[0])
-	if err != nil {
-		return 0
-	}
-	return kib << 10
 }

@@ -64,13 +64,13 @@ func load(ctx context.Context, s *server, transport string, sc scenario, o setti
 		}
 	}
 	err := wait(o.warmup)
-	cpu, began := s.cpu(), time.Now()
+	cpu, began := s.CPU(), time.Now()
 	phase.Store(measuring)
 	if err == nil {
 		err = wait(o.measure)
 	}
 	phase.Store(ending)
-	took, cpu := time.Since(began), s.cpu()-cpu
+	took, cpu := time.Since(began), s.CPU()-cpu
 	for _, d := range devices {
 		_ = d.conn.SetDeadline(time.Now().Add(5 * time.Second))
 	}

@@ -105,7 +105,7 @@ func run(args []string, out io.Writer) (err error) {
 	var servers []*server
 	defer func() {
 		for _, server := range servers {
-			server.stop()
+			server.Stop()
 		}
 	}()
 	for _, durability := range s.durabilities {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,24 +14,23 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hubnerite/hubnerite/bench/process"
 	"github.com/hubnerite/hubnerite/emulator"
 	"github.com/hubnerite/hubnerite/registry"
 )
 
 // server is a running server to measure.
 type server struct {
+	*process.Process
 	name string
 	// durability of the emulator, "" for mosquitto.
 	durability string
-	process    *exec.Cmd
-	exited     chan struct{}
 	addresses  map[string]string // by transport
 	tls        *tls.Config
 	host       string // of the emulator, for user names
@@ -62,10 +60,7 @@ func (s *server) dial(ctx context.Context, transport string) (net.Conn, error) {
 func startEmulator(ctx context.Context, name, binary, dir, durability string, devices int) (*server, error) {
 	data := filepath.Join(dir, name+"-"+durability)
 	ready := filepath.Join(dir, "ready-"+name+"-"+durability+".json")
-	args := []string{
-		"start", "--data", data, "--durability", durability, "--ready-file", ready, "--log-level", "error",
-		"--mqtt-port=0", "--mqtt-plain-port=0", "--amqp-port=0", "--amqp-plain-port=-1", "--https-port=0", "--admin-port=0",
-	}
+	args := []string{"--durability", durability, "--log-level", "error", "--mqtt-plain-port=0"}
 	names := make([]string, devices)
 	for i := range names {
 		names[i] = deviceName(i)
@@ -74,23 +69,14 @@ func startEmulator(ctx context.Context, name, binary, dir, durability string, de
 		args = append(args, "--device="+strings.Join(some, ","))
 	}
 	s := &server{name: name + " " + durability, durability: durability, passwords: map[string]string{}}
-	if err := s.start(ctx, binary, args); err != nil {
-		return nil, err
-	}
 	var info emulator.Info
-	if err := s.poll(func() error {
-		text, err := os.ReadFile(ready)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(text, &info)
-	}); err != nil {
-		s.stop()
+	var err error
+	if s.Process, info, err = process.StartEmulator(ctx, s.name, binary, data, ready, args...); err != nil {
 		return nil, err
 	}
 	ca, err := os.ReadFile(info.CAFile)
 	if err != nil {
-		s.stop()
+		s.Stop()
 		return nil, err
 	}
 	s.host = info.HostName
@@ -104,7 +90,7 @@ func startEmulator(ctx context.Context, name, binary, dir, durability string, de
 		_, key, _ := strings.Cut(info.Devices[name], ";SharedAccessKey=")
 		s.passwords[name], err = registry.SignSASToken(info.HostName+"/devices/"+url.QueryEscape(name), "", key, time.Now().Add(time.Hour))
 		if err != nil {
-			s.stop()
+			s.Stop()
 			return nil, fmt.Errorf("device %s: %w", name, err)
 		}
 	}
@@ -160,10 +146,10 @@ keyfile %s
 	}
 	// It does not raise its limit of open files itself, as Go programs do.
 	shell := `ulimit -n "$(ulimit -H -n)" && exec "$0" "$@"`
-	if err := s.start(ctx, "/bin/sh", []string{"-c", shell, program, "-c", config}); err != nil {
+	if s.Process, err = process.Start(ctx, s.name, "/bin/sh", "-c", shell, program, "-c", config); err != nil {
 		return nil, err
 	}
-	err = s.poll(func() error {
+	err = s.Poll(func() error {
 		c, err := net.Dial("tcp", s.addresses["tls"])
 		if err == nil {
 			err = c.Close()
@@ -171,70 +157,10 @@ keyfile %s
 		return err
 	})
 	if err != nil {
-		s.stop()
+		s.Stop()
 		return nil, err
 	}
 	return s, nil
-}
-
-func (s *server) start(ctx context.Context, program string, args []string) error {
-	s.process = exec.CommandContext(ctx, program, args...)
-	s.process.Stderr = os.Stderr
-	s.exited = make(chan struct{})
-	if err := s.process.Start(); err != nil {
-		return err
-	}
-	go func() {
-		_ = s.process.Wait()
-		close(s.exited)
-	}()
-	return nil
-}
-
-// poll repeats f until it succeeds, for 20 seconds at most.
-func (s *server) poll(f func() error) error {
-	for end := time.Now().Add(20 * time.Second); ; {
-		err := f()
-		if err == nil || time.Now().After(end) {
-			return err
-		}
-		select {
-		case <-s.exited:
-			return fmt.Errorf("%s ended: %v", s.name, s.process.ProcessState)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (s *server) stop() {
-	_ = s.process.Process.Signal(os.Interrupt)
-	select {
-	case <-s.exited:
-	case <-time.After(10 * time.Second):
-		_ = s.process.Process.Kill()
-		<-s.exited
-	}
-}
-
-// cpu returns the processor time of the server so far; 0 where the system does
-// not say so in Linux's way. The clock ticks 100 times a second.
-func (s *server) cpu() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	// The second field is a name in parentheses that may hold spaces.
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	if errors.Join(err1, err2) != nil {
-		return 0
-	}
-	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 func clientTLS(ca []byte, name string) *tls.Config {

@@ -226,7 +226,7 @@ func (v *server) load(ctx context.Context, s settings, ask request, once bool) (
 		group sync.WaitGroup
 	)
 	deadline := time.Now().Add(s.measure)
-	began, used := time.Now(), v.cpu()
+	began, used := time.Now(), v.CPU()
 	for i := range s.clients {
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
@@ -262,6 +262,6 @@ func (v *server) load(ctx context.Context, s settings, ask request, once bool) (
 		return result{}, first
 	}
 	slices.Sort(times)
-	cpu := (v.cpu() - used) / time.Duration(len(times))
+	cpu := (v.CPU() - used) / time.Duration(len(times))
 	return result{float64(len(times)) / took.Seconds(), times[len(times)/2], times[len(times)*99/100], cpu}, nil
 }

@@ -83,7 +83,7 @@ func (s settings) measureAll(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer func() { server.stop() }()
+	defer func() { server.Stop() }()
 	report(true, "start, empty                 %8.0f ms  memory %s", ms(took), server.memory())
 
 	took, err = server.createAll(ctx, s.devices, min(s.clients, 8))
@@ -93,9 +93,9 @@ func (s settings) measureAll(ctx context.Context, out io.Writer) error {
 	report(took <= targetCreate, "bulk create of %9d     %8.2f s   %.0f/s  memory %s", s.devices, took.Seconds(), float64(s.devices)/took.Seconds(), server.memory())
 	for _, how := range []string{"stopped", "killed"} {
 		if how == "stopped" {
-			server.stop()
+			server.Stop()
 		} else {
-			server.kill()
+			server.Kill()
 		}
 		if server, took, err = s.start(ctx); err != nil {
 			return err
