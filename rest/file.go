@@ -15,9 +15,9 @@ import (
 func fileOperations() []operation {
 	const files = "/devices/{deviceID}/files"
 	return []operation{
-		{method: http.MethodPost, pattern: files, device: true, run: (*call).startFileUpload},
-		{method: http.MethodPost, pattern: files + "/notifications", device: true, run: (*call).completeFileUpload},
-		{method: http.MethodPost, pattern: files + "/notifications/{correlationID}", device: true, run: (*call).completeFileUpload},
+		{method: http.MethodPost, pattern: files, device: true, throttle: iothub.ThrottleFileUpload, metered: true, run: (*call).startFileUpload},
+		{method: http.MethodPost, pattern: files + "/notifications", device: true, metered: true, run: (*call).completeFileUpload},
+		{method: http.MethodPost, pattern: files + "/notifications/{correlationID}", device: true, metered: true, run: (*call).completeFileUpload},
 	}
 }
 

@@ -34,6 +34,12 @@ func TestThrottledOperationsAnswer429(t *testing.T) {
 		{iothub.ThrottleMethod, "POST", "/twins/d/methods", `{"methodName":"m"}`},
 		{iothub.ThrottleC2DReceive, "GET", "/devices/d/messages/devicebound", ""},
 		{iothub.ThrottleTelemetry, "POST", "/devices/d/messages/events", "x"},
+		{iothub.ThrottleRegistry, "POST", "/devices", `[{"id":"e","importMode":"create"}]`},
+		{iothub.ThrottleQuery, "POST", "/devices/query", `{"query":"SELECT * FROM devices"}`},
+		{iothub.ThrottleJob, "GET", "/jobs/v2/j", ""},
+		{iothub.ThrottleJob, "GET", "/jobs", ""},
+		{iothub.ThrottleConfigurations, "GET", "/configurations/c", ""},
+		{iothub.ThrottleFileUpload, "POST", "/devices/d/files", `{"blobName":"b"}`},
 	} {
 		t.Run(c.method+c.path, func(t *testing.T) {
 			w := newWorldOf(t, hub.Options{Tier: iothub.TierS1})
@@ -70,6 +76,8 @@ func TestUsedUpQuotaAnswers403(t *testing.T) {
 		{"PATCH", "/twins/d", `{"tags":{"a":1}}`},
 		{"POST", "/twins/d/methods", `{"methodName":"m"}`},
 		{"POST", "/devices/d/messages/events", "x"},
+		{"POST", "/devices/query", `{"query":"SELECT * FROM devices"}`},
+		{"POST", "/devices/d/files", `{"blobName":"b"}`},
 	} {
 		a := w.do(c[0], c[1], c[2])
 		if a.status != 403 || a.header.Get("iothub-errorcode") != "IotHubQuotaExceeded" {
