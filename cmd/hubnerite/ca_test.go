@@ -146,6 +146,7 @@ func TestCADevice(t *testing.T) {
 	if got := send("/devices/d", module); got != http.StatusUnauthorized {
 		t.Errorf("the device with its module's certificate is answered %d", got)
 	}
+	c.want(c.run(1, "send", "d", "x"), "device d has a certificate and no key")
 	expired := c.run(0, "ca", "device", "d", "--expired", "--ecc", "--out", filepath.Join(c.dir, "old"))
 	if got := send("/devices/d", expired); got != http.StatusUnauthorized {
 		t.Errorf("an expired certificate is answered %d", got)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hubnerite/hubnerite/emulator"
@@ -20,6 +21,9 @@ func secondsOf(n int) time.Duration { return time.Duration(n) * time.Second }
 // publish sends one message as a device over MQTT, in the few packets that this
 // takes, and waits for the PUBACK.
 func (s *service) publish(connectionString, device, bag, body string) error {
+	if strings.Contains(connectionString, ";x509=true") {
+		return fmt.Errorf("device %s has a certificate and no key; this command signs with a key", device)
+	}
 	password, err := emulator.DeviceToken(connectionString, time.Now().Add(5*time.Minute))
 	if err != nil {
 		return err
