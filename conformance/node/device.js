@@ -18,6 +18,21 @@ function text(value) {
 
 const say = (what, fields = {}) => console.log(what, text(fields));
 
+/**
+ * Reports, and reports again until there is an answer: the SDK sends twin requests settled, so one that it wrote to a connection
+ * whose end it had not noticed is neither repeated nor failed.
+ */
+function report(twin, patch) {
+  return new Promise((resolve, reject) => {
+    const update = () => twin.properties.reported.update(patch, (err) => {
+      clearInterval(again);
+      if (err) reject(err); else resolve();
+    });
+    const again = setInterval(update, 5000);
+    update();
+  });
+}
+
 async function main() {
   const client = Client.fromConnectionString(DEVICE, transport(amqp, 'Amqp'));
   client.on('disconnect', (err) => say('disconnect', { error: String(err) })); // only after the last attempt
@@ -41,9 +56,7 @@ async function main() {
     try {
       if (command.do === 'telemetry') await client.sendEvent(new Message(command.body));
       else if (command.do === 'reported') {
-        await new Promise((resolve, reject) => {
-          twin.properties.reported.update(command.patch, (err) => (err ? reject(err) : resolve()));
-        });
+        await report(twin, command.patch);
       } else throw new Error(`unknown command ${line}`);
       say('done', command);
     } catch (err) {
