@@ -66,6 +66,7 @@ func startProgram(t testing.TB, echo io.Writer, env []string, name string, comma
 	go p.read(reader)
 	t.Cleanup(func() {
 		p.kill()
+		p.keepCells()
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", name, tail(p.output(), 80))
 		}

@@ -51,6 +51,7 @@ type site struct {
 
 func TestMain(m *testing.M) {
 	demo := flag.Bool("demo", false, "run both tutorials and print what their programs print")
+	_ = flag.Bool(matrixFlag, false, "write what works with which SDK into docs/coverage.md")
 	flag.Parse()
 	interruptible()
 	inside := os.Getenv(insideVariable) != ""
@@ -96,10 +97,17 @@ func TestConformance(t *testing.T) {
 		t.Log("no network namespaces here: the scenarios take turns, and need 127.0.0.1 ports 443, 5671, 8883 and 8484")
 		requirePorts(t)
 	}
+	var cells *collector
+	if !inside {
+		cells = collectCells(t, s)
+	}
 	var turns sync.Mutex
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
+			if cells != nil {
+				cells.watch(t, sc.name)
+			}
 			s.require(t, sc.needs)
 			switch {
 			case inside:

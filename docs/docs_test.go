@@ -22,6 +22,9 @@ func TestCoverageNamesTests(t *testing.T) {
 	}
 	rows := 0
 	for _, table := range tables(string(text)) {
+		if table.header[0] == "Feature" {
+			continue // the matrix, which TestConformance writes and checks
+		}
 		if !slices.Equal(table.header, []string{"Operation", "Status", "Test"}) {
 			t.Errorf("coverage.md: a table with the columns %q, want Operation, Status, Test", table.header)
 			continue

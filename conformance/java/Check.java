@@ -44,6 +44,18 @@ final class Check {
         Runtime.getRuntime().halt(0);
     }
 
+    /** The features have been checked over the transport ("mqtt", "mqtt-ws", "amqp", "amqp-ws", "http"): cells of the matrix in docs/coverage.md. */
+    static void cell(String transport, String... features) {
+        for (String feature : features) {
+            System.out.println("cell: java " + transport + " " + feature + " pass");
+        }
+    }
+
+    /** The SDK itself says, in these words, that it has no such feature over the transport. */
+    static void notSupported(String transport, String feature, String words) {
+        System.out.println("cell: java " + transport + " " + feature + " not supported: " + words.replaceAll("\\s+", " ").trim());
+    }
+
     static void check(boolean condition, String claim, Object... details) {
         if (!condition) {
             throw new AssertionError(claim + ": " + Arrays.deepToString(details));

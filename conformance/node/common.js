@@ -8,6 +8,20 @@ const ADMIN = process.env.HUBNERITE_ADMIN_URL.replace(/\/$/, '');
 // The transport of the kind ("Mqtt", "Amqp") in the package; over WebSockets when the scenario is about those.
 const transport = (from, kind) => from[process.env.WEBSOCKETS ? `${kind}Ws` : kind];
 
+// Cells of the matrix in docs/coverage.md. The transport is "mqtt", "amqp" or "http"; the scenario knows whether WebSockets are in between.
+const column = (kind) => `node ${process.env.WEBSOCKETS && kind !== 'http' ? `${kind}-ws` : kind}`;
+const oneLine = (words) => String(words).replace(/\s+/g, ' ').trim();
+
+/** The features have been checked over the transport. */
+function cell(kind, ...features) {
+  for (const feature of features) console.log(`cell: ${column(kind)} ${feature} pass`);
+}
+
+/** The SDK itself says that it has no such feature over the transport; words are its own, an error as well as text. */
+function notSupported(kind, feature, words) {
+  console.log(`cell: ${column(kind)} ${feature} not supported: ${oneLine(words && words.message ? words.message : words)}`);
+}
+
 function fields(text) {
   return Object.fromEntries(text.split(';').map((part) => {
     const at = part.indexOf('=');
@@ -67,4 +81,4 @@ function main(seconds, program) {
   );
 }
 
-module.exports = { transport, SERVICE, DEVICE, ADMIN, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };
+module.exports = { cell, notSupported, transport, SERVICE, DEVICE, ADMIN, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };

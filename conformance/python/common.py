@@ -16,6 +16,7 @@ import requests
 SERVICE = os.environ.get("IOTHUB_CONNECTION_STRING", "")
 DEVICE = os.environ.get("IOTHUB_DEVICE_CONNECTION_STRING", "")
 ADMIN = os.environ.get("HUBNERITE_ADMIN_URL", "").rstrip("/")
+TRANSPORT = "mqtt-ws" if os.environ.get("WEBSOCKETS") else "mqtt"
 # What the SDKs' clients are made with when the scenario is about WebSockets.
 DEVICE_OPTIONS = {"websockets": True} if os.environ.get("WEBSOCKETS") else {}
 
@@ -81,6 +82,17 @@ def say(word, **values):
     line = "{} {}\n".format(word, json.dumps(values, sort_keys=True, default=str))
     # One write, because the SDK calls handlers from several threads.
     os.write(1, line.encode())
+
+
+def cell(*features):
+    """These features have been checked over this transport: cells of the matrix in docs/coverage.md."""
+    for feature in features:
+        os.write(1, "cell: python {} {} pass\n".format(TRANSPORT, feature).encode())
+
+
+def not_supported(feature, words):
+    """The SDK itself says that it has no such feature; words are its own, an exception as well as text."""
+    os.write(1, "cell: python {} {} not supported: {}\n".format(TRANSPORT, feature, " ".join(str(words).split())).encode())
 
 
 def check(condition, claim, *seen):

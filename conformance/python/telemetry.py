@@ -6,7 +6,7 @@ import threading
 
 from azure.iot.device import IoTHubDeviceClient, Message
 
-from common import DEVICE, DEVICE_OPTIONS, check, equal, fields, finish, kept, refused, within
+from common import DEVICE, DEVICE_OPTIONS, cell, check, equal, fields, finish, kept, refused, within
 
 within(100)
 ID = fields(DEVICE)["DeviceId"]
@@ -85,6 +85,7 @@ equal([m["sequenceNumber"] for m in since], numbers[3:], "since is exclusive")
 # The SDK itself refuses more than 256 KB; close to it must pass.
 with refused("more than 256 KB", ValueError):
     client.send_message(Message("x" * (256 * 1024 + 1)))
+equal(len(kept(ID)), 5, "nothing of it is kept")
 client.send_message(Message("y" * 255 * 1024))
 large = kept(ID, since=numbers[4], count=1)
 equal(len(large[0]["body"]), 255 * 1024, "a message of 255 KB")
@@ -108,5 +109,6 @@ for sender in range(4):
         [int(number) for name, number in burst_messages if name == str(sender)], list(range(50)),
         "order of sender {}".format(sender),
     )
+cell("telemetry", "telemetry-properties", "telemetry-too-large")
 client.shutdown()
 finish()
