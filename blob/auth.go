@@ -172,7 +172,7 @@ func (s *Server) checkSharedKey(r *request, header string) error {
 		dateText = r.Header.Get("Date")
 	}
 	date, err := http.ParseTime(dateText)
-	if err != nil || s.now().Sub(date).Abs() > maxClockSkew {
+	if err != nil || s.real().Sub(date).Abs() > maxClockSkew {
 		return unauthenticated("the request's date is missing or more than 15 minutes away")
 	}
 	if !s.matches(sharedKeyText(s.account.Name, r.Request), signature) {

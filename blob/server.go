@@ -42,8 +42,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Version is the emulator's, for the Server header.
 	Version string
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
+	// Now is the clock of shared access signatures and of what is written; nil means time.Now.
+	// Real is the clock of requests that are signed with the account's key, whose date
+	// is that of the client: nil means Now.
+	Now, Real func() time.Time
 }
 
 // Server is the storage account EmulatorAccount as an http.Handler. Its addresses
@@ -54,6 +56,7 @@ type Server struct {
 	files   *files
 	log     *slog.Logger
 	now     func() time.Time
+	real    func() time.Time
 	version string
 }
 
@@ -66,6 +69,9 @@ func NewServer(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Real == nil {
+		o.Real = o.Now
+	}
 	key, err := base64.StdEncoding.DecodeString(EmulatorKey)
 	if err != nil {
 		return nil, err
@@ -74,7 +80,7 @@ func NewServer(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blobs: %w", err)
 	}
-	return &Server{account: Account{Name: EmulatorAccount, Key: key}, files: f, log: o.Logger, now: o.Now, version: o.Version}, nil
+	return &Server{account: Account{Name: EmulatorAccount, Key: key}, files: f, log: o.Logger, now: o.Now, real: o.Real, version: o.Version}, nil
 }
 
 // Account returns the account as it is reached under a host name, with a port if

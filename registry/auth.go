@@ -150,7 +150,7 @@ func (r *Registry) CheckCertificate(ctx context.Context, id iothub.ID, chain []*
 		if !thumbprintMatches(leaf, auth.X509Thumbprint) {
 			return iothub.Grant{}, unauthorized("%s authenticates by thumbprint, and the certificate's is not one of its own", id)
 		}
-		if err := validNow(leaf, r.now()); err != nil {
+		if err := validNow(leaf, r.real()); err != nil {
 			return iothub.Grant{}, unauthorized("the certificate of %s %s", id, err)
 		}
 	default:

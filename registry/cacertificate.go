@@ -127,7 +127,7 @@ func (r *Registry) PutCACertificate(ctx context.Context, name string, certificat
 		return iothub.CACertificate{}, iothub.NewError(iothub.CodeArgumentInvalid, "The CA %s: %s.", name, err)
 	}
 	now := r.now()
-	if err := checkCA(parsed, now); err != nil {
+	if err := checkCA(parsed, r.real()); err != nil {
 		return iothub.CACertificate{}, iothub.NewError(iothub.CodeArgumentInvalid, "The certificate of %s %s.", name, err)
 	}
 	r.cas.mu.Lock()
@@ -184,7 +184,7 @@ func (r *Registry) VerifyCACertificate(ctx context.Context, name string, proof [
 	if err != nil {
 		return iothub.CACertificate{}, err
 	}
-	if err := ca.checkProof(proof, r.now()); err != nil {
+	if err := ca.checkProof(proof, r.real()); err != nil {
 		return iothub.CACertificate{}, iothub.NewError(iothub.CodeArgumentInvalid, "%s is not verified: %s.", ca.Name, err)
 	}
 	ca.Verified, ca.VerificationCode, ca.Updated = true, "", r.now()

@@ -14,7 +14,7 @@ import (
 // returned. Revocation lists are not asked, as in the service.
 // Source: IoT Hub devguide, authenticate identities with X.509 certificates.
 func (r *Registry) checkChain(id iothub.ID, chain []*x509.Certificate) (registeredCA, error) {
-	leaf, table, now := chain[0], r.cas.table.Load(), r.now()
+	leaf, table, now := chain[0], r.cas.table.Load(), r.real()
 	if cn := leaf.Subject.CommonName; cn != id.String() {
 		return registeredCA{}, unauthorized("the certificate's common name is %.140q, not %q", cn, id)
 	}

@@ -31,8 +31,9 @@ type Options struct {
 	// MaxIdentities is the most devices and modules together; 0 means
 	// iothub.MaxIdentities.
 	MaxIdentities int
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
+	// Now is the clock; nil means time.Now. Real is the time by which certificates are
+	// valid or not, which is not the hub's when that is moved: nil means Now.
+	Now, Real func() time.Time
 	// Logger takes debug lines; nil discards.
 	Logger *slog.Logger
 }
@@ -47,6 +48,7 @@ type Registry struct {
 	tokens   tokenCache
 	cas      authorities
 	now      func() time.Time
+	real     func() time.Time
 	log      *slog.Logger
 	// generation is the last generation ID handed out, so that two creates in
 	// one clock tick still differ.
@@ -68,7 +70,7 @@ func New(o Options) (*Registry, error) {
 	}
 	noted := newNotedRecords(o.Records)
 	told := &toldRecords{Records: noted}
-	r := &Registry{noted: noted, told: told, records: told, ownsHost: o.OwnsHost, now: o.Now, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
+	r := &Registry{noted: noted, told: told, records: told, ownsHost: o.OwnsHost, now: o.Now, real: o.Real, log: o.Logger, maxIdentities: o.MaxIdentities, seed: maphash.MakeSeed()}
 	if r.maxIdentities == 0 {
 		r.maxIdentities = iothub.MaxIdentities
 	}
@@ -77,6 +79,9 @@ func New(o Options) (*Registry, error) {
 	}
 	if r.now == nil {
 		r.now = time.Now
+	}
+	if r.real == nil {
+		r.real = r.now
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -117,7 +117,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &response{ResponseWriter: w}
 	out.Header().Set("Server", "Hubnerite/"+s.o.Version)
 	setExact(out.Header(), requestIDHeader, rid)
-	start := s.o.Now()
+	start := time.Now() // not the hub's time, which may stand still
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
@@ -131,7 +131,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !s.o.Logger.Enabled(r.Context(), slog.LevelDebug) {
 			return // its arguments cost more than they seem to
 		}
-		s.o.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", s.o.Now().Sub(start))
+		s.o.Logger.Debug("request", "rid", rid, "method", r.Method, "path", r.URL.Path, "code", out.status, "took", time.Since(start))
 	}()
 	r = settle(r)
 	if strings.Contains(r.URL.RawPath+"/", "//") {
