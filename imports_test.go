@@ -47,6 +47,12 @@ func rooms() map[string][]string {
 		"internal/...":          {"internal/..."},
 		"docs":                  {},
 		".":                     {},
+
+		// A seed file is data; seedhub makes it true of a hub.
+		"simulate/template": {},
+		"seed":              {"iothub", "query", "simulate/template"},
+		"simulate":          {"iothub", "hub", "seed", "simulate/template"},
+		"seedhub":           {"iothub", "hub", "seed", "simulate"},
 	}
 }
 
