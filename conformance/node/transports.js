@@ -1,0 +1,42 @@
+'use strict';
+// The transports of azure-iot-device by name, and what it says of features that they do not have.
+
+const fs = require('fs');
+const path = require('path');
+const { notSupported } = require('./common');
+
+const CLASSES = {
+  mqtt: () => require('azure-iot-device-mqtt').Mqtt,
+  'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
+  amqp: () => require('azure-iot-device-amqp').Amqp,
+  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
+  http: () => require('azure-iot-device-http').Http,
+};
+
+/** The names of all transports. */
+const TRANSPORTS = Object.keys(CLASSES);
+
+/** The class of a transport; that of "mqtt" or "amqp" over WebSockets when the scenario is about those. */
+const deviceTransport = (name) => CLASSES[process.env.WEBSOCKETS && CLASSES[`${name}-ws`] ? `${name}-ws` : name]();
+
+/** Calls what the SDK must refuse by itself, for lack of these features. */
+async function refuses(name, features, call) {
+  let value;
+  try {
+    value = await call();
+  } catch (err) {
+    if (err.name !== 'NotImplementedError') throw err;
+    for (const feature of features) notSupported(name, feature, err);
+    return;
+  }
+  throw new Error(`${features} over ${name}: the SDK must refuse it, and said ${JSON.stringify(value)}`);
+}
+
+/** What the SDK's own declarations say about the option modelId. */
+function aboutModelID() {
+  const text = fs.readFileSync(path.join(path.dirname(require.resolve('azure-iot-device')), 'dist', 'interfaces.d.ts'), 'utf-8');
+  const [, comment] = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*modelId\?/.exec(text);
+  return comment.split('\n').map((line) => line.replace(/^\s*\*?\s*/, '')).filter((line) => line && !line.startsWith('!!')).join(' ').trim();
+}
+
+module.exports = { TRANSPORTS, deviceTransport, refuses, aboutModelID };
