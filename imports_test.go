@@ -22,7 +22,7 @@ func rooms() map[string][]string {
 		"iothub":         {},
 		"query/...":      {"iothub"},
 		"store":          {"iothub"},
-		"store/...":      {"iothub", "store"},
+		"store/...":      {"iothub", "store", "internal/filelock"},
 		"registry":       {"iothub", "query", "store"},
 		"hub":            {"iothub", "query", "store", "registry"},
 		"amqp/wire":      {},
@@ -38,7 +38,7 @@ func rooms() map[string][]string {
 		"emulator/trust": {},
 		"emulator": {
 			"emulator/trust", "iothub", "query", "store/...", "registry", "hub", "broker/...", "amqp", "amqphub/...", "rest/...", "admin/...", "web",
-			"blob", "blobcontainer", "clock",
+			"blob", "blobcontainer", "clock", "internal/filelock",
 		},
 		"emulator/emulatortest": {"iothub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},

@@ -18,17 +18,19 @@ import (
 
 // Options configure the management API. Hub, Info and Ready are required.
 type Options struct {
-	Hub *hub.Hub
-	// Info describes the emulator as it is now.
-	Info func() Info
+	// Hub returns the hub of a name, as it is now; "" is the default one.
+	Hub func(name string) (h *hub.Hub, ok bool)
+	// Info describes the emulator as it is now, with the names and strings of a hub that there is; "" is the default one.
+	Info func(name string) Info
 	// Ready returns the names of the listeners that are not bound yet, such as
 	// "mqtt"; none means ready.
 	Ready func() []string
 	// CA returns the certificate authority as PEM; nil, or a func that returns
 	// nothing, when the operator brought a certificate.
 	CA func() []byte
-	// IssueDevice signs a certificate for tests; nil when there is nobody to do it.
-	IssueDevice func(context.Context, DeviceCertificateRequest) (DeviceCertificate, error)
+	// IssueDevice signs a certificate for tests of an authority that it registers with the hub; nil when there is
+	// nobody to do it.
+	IssueDevice func(context.Context, *hub.Hub, DeviceCertificateRequest) (DeviceCertificate, error)
 	// Hosts are the host names and addresses, without ports, that requests may
 	// name besides the loopback ones: the configured bind address and names. An
 	// unspecified address (0.0.0.0, ::) accepts every address, but no name.
@@ -71,7 +73,7 @@ func New(o Options) http.Handler {
 	}
 	s := &server{Options: o}
 	mux := chi.NewRouter()
-	mux.Use(s.recoverPanics, s.secure)
+	mux.Use(s.recoverPanics, s.secure, s.chooseHub)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, fmt.Sprintf("There is no %q; see /docs.", r.URL.Path))
 	})
@@ -95,6 +97,7 @@ func New(o Options) http.Handler {
 	s.registerC2D()
 	s.registerCertificates()
 	s.registerUnsupported()
+	s.describeHubParameter()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)
 	mux.Get("/", func(w http.ResponseWriter, r *http.Request) {

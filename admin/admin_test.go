@@ -86,10 +86,10 @@ func TestDocumentation(t *testing.T) {
 	}
 	html := page.Body.String()
 	for path, parameters := range map[string]string{
-		"/health": "", "/info": "", "/ca.pem": "", "/unsupported": "",
-		"/messages": "device source since limit", "/messages/wait": "device source since limit count timeout",
-		"/routes": "", "/routes/{name}": "name", "/enrichments": "", "/enrichments/{name}": "name",
-		"/endpoints": "", "/endpoints/{name}": "name", "/dead-letters": "",
+		"/health": "", "/info": "hub", "/ca.pem": "", "/unsupported": "hub",
+		"/messages": "device source since limit hub", "/messages/wait": "device source since limit count timeout hub",
+		"/routes": "hub", "/routes/{name}": "name hub", "/enrichments": "hub", "/enrichments/{name}": "name hub",
+		"/endpoints": "hub", "/endpoints/{name}": "name hub", "/dead-letters": "hub",
 	} {
 		var names []string
 		for _, p := range doc.Paths[path].Get.Parameters {

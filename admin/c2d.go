@@ -82,12 +82,12 @@ func (s *server) sendC2D(ctx context.Context, id iothub.ID, in *C2DQuery) (*c2dO
 	}
 	out := new(c2dOutput)
 	if timeout == 0 {
-		m, err = s.Hub.SendC2D(ctx, m)
+		m, err = s.hub(ctx).SendC2D(ctx, m)
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		var outcome iothub.Outcome
-		m, outcome, err = s.Hub.SendC2DAndWait(ctx, m)
+		m, outcome, err = s.hub(ctx).SendC2DAndWait(ctx, m)
 		out.Body.Outcome = string(outcome)
 	}
 	if err != nil {

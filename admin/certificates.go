@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -64,10 +65,10 @@ func (s *server) registerCertificates() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "certificates", Method: http.MethodGet, Path: "/certificates",
 		Summary: "The certificate authorities of devices of the type certificateAuthority",
-	}, func(context.Context, *struct{}) (*certificatesOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*certificatesOutput, error) {
 		out := new(certificatesOutput)
 		out.Body.Certificates = []Certificate{}
-		for _, ca := range s.Hub.CACertificates() {
+		for _, ca := range s.hub(ctx).CACertificates() {
 			out.Body.Certificates = append(out.Body.Certificates, certificateJSON(ca))
 		}
 		return out, nil
@@ -75,8 +76,8 @@ func (s *server) registerCertificates() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "certificate", Method: http.MethodGet, Path: one, Summary: "One certificate authority",
 		Errors: []int{http.StatusNotFound},
-	}, func(_ context.Context, in *namePath) (*certificateOutput, error) {
-		return s.certificate(s.Hub.CACertificate(in.Name))
+	}, func(ctx context.Context, in *namePath) (*certificateOutput, error) {
+		return s.certificate(s.hub(ctx).CACertificate(in.Name))
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putCertificate", Method: http.MethodPut, Path: one, Summary: "Register or replace a certificate authority",
@@ -87,15 +88,15 @@ func (s *server) registerCertificates() {
 		Body CertificateBody
 	},
 	) (*certificateOutput, error) {
-		return s.certificate(s.Hub.PutCACertificate(ctx, in.Name, []byte(in.Body.Certificate), in.Body.IsVerified))
+		return s.certificate(s.hub(ctx).PutCACertificate(ctx, in.Name, []byte(in.Body.Certificate), in.Body.IsVerified))
 	})
-	s.registerDelete("Certificate", one, "Remove a certificate authority and disconnect the devices that it let in", s.Hub.DeleteCACertificate)
+	s.registerDelete("Certificate", one, "Remove a certificate authority and disconnect the devices that it let in", (*hub.Hub).DeleteCACertificate)
 	huma.Register(s.api, huma.Operation{
 		OperationID: "generateVerificationCode", Method: http.MethodPost, Path: one + "/generateVerificationCode",
 		Summary: "Generate a verification code", Description: "An earlier code is no longer taken.",
 		Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *namePath) (*certificateOutput, error) {
-		return s.certificate(s.Hub.NewVerificationCode(ctx, in.Name))
+		return s.certificate(s.hub(ctx).NewVerificationCode(ctx, in.Name))
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "verifyCertificate", Method: http.MethodPost, Path: one + "/verify",
@@ -105,7 +106,7 @@ func (s *server) registerCertificates() {
 		Body VerificationBody
 	},
 	) (*certificateOutput, error) {
-		return s.certificate(s.Hub.VerifyCACertificate(ctx, in.Name, []byte(in.Body.Certificate)))
+		return s.certificate(s.hub(ctx).VerifyCACertificate(ctx, in.Name, []byte(in.Body.Certificate)))
 	})
 	if s.IssueDevice != nil {
 		s.registerIssueDevice()
@@ -119,7 +120,7 @@ func (s *server) registerIssueDevice() {
 		Description: "By an authority of the emulator's own, which is made and registered at its first use.",
 		Errors:      []int{http.StatusBadRequest, http.StatusForbidden},
 	}, func(ctx context.Context, in *struct{ Body DeviceCertificateRequest }) (*struct{ Body DeviceCertificate }, error) {
-		issued, err := s.IssueDevice(ctx, in.Body)
+		issued, err := s.IssueDevice(ctx, s.hub(ctx), in.Body)
 		if err != nil {
 			return nil, s.problem(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/internal/certtest"
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -87,7 +88,7 @@ func TestCertificates(t *testing.T) {
 func TestIssueDeviceCertificate(t *testing.T) {
 	var got DeviceCertificateRequest
 	w := newWorld(t, func(o *Options) {
-		o.IssueDevice = func(_ context.Context, r DeviceCertificateRequest) (DeviceCertificate, error) {
+		o.IssueDevice = func(_ context.Context, _ *hub.Hub, r DeviceCertificateRequest) (DeviceCertificate, error) {
 			if got = r; r.DeviceID == "bad" {
 				return DeviceCertificate{}, iothub.NewError(iothub.CodeArgumentInvalid, "No.")
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -27,9 +28,9 @@ func (s *server) registerConsumerGroups() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "consumerGroups", Method: http.MethodGet, Path: "/consumer-groups",
 		Summary: "The consumer groups of the Event Hubs-compatible endpoint",
-	}, func(context.Context, *struct{}) (*consumerGroupsOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*consumerGroupsOutput, error) {
 		out := new(consumerGroupsOutput)
-		for _, name := range s.Hub.ConsumerGroups() {
+		for _, name := range s.hub(ctx).ConsumerGroups() {
 			out.Body.ConsumerGroups = append(out.Body.ConsumerGroups, ConsumerGroup{name})
 		}
 		return out, nil
@@ -37,19 +38,21 @@ func (s *server) registerConsumerGroups() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "consumerGroup", Method: http.MethodGet, Path: "/consumer-groups/{name}", Summary: "One consumer group",
 		Errors: []int{http.StatusNotFound},
-	}, func(_ context.Context, in *namePath) (*consumerGroupOutput, error) { return s.consumerGroup(in.Name) })
+	}, func(ctx context.Context, in *namePath) (*consumerGroupOutput, error) {
+		return s.consumerGroup(ctx, in.Name)
+	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putConsumerGroup", Method: http.MethodPut, Path: "/consumer-groups/{name}", Summary: "Add a consumer group",
 		Description: "Kept over restarts. Names are compared without regard to case; one that is there already stays as it is.",
 		Errors:      []int{http.StatusBadRequest},
-	}, func(_ context.Context, in *namePath) (*consumerGroupOutput, error) {
-		if err := s.Hub.AddConsumerGroup(in.Name); err != nil {
+	}, func(ctx context.Context, in *namePath) (*consumerGroupOutput, error) {
+		if err := s.hub(ctx).AddConsumerGroup(in.Name); err != nil {
 			return nil, s.problem(err)
 		}
-		return s.consumerGroup(in.Name)
+		return s.consumerGroup(ctx, in.Name)
 	})
-	s.registerDelete("ConsumerGroup", "/consumer-groups/{name}", "Remove a consumer group", func(_ context.Context, name string) error {
-		there, err := s.Hub.RemoveConsumerGroup(name)
+	s.registerDelete("ConsumerGroup", "/consumer-groups/{name}", "Remove a consumer group", func(h *hub.Hub, _ context.Context, name string) error {
+		there, err := h.RemoveConsumerGroup(name)
 		if err == nil && !there {
 			err = noConsumerGroup(name)
 		}
@@ -57,8 +60,8 @@ func (s *server) registerConsumerGroups() {
 	})
 }
 
-func (s *server) consumerGroup(name string) (*consumerGroupOutput, error) {
-	stored, ok := s.Hub.ConsumerGroup(name)
+func (s *server) consumerGroup(ctx context.Context, name string) (*consumerGroupOutput, error) {
+	stored, ok := s.hub(ctx).ConsumerGroup(name)
 	if !ok {
 		return nil, s.problem(noConsumerGroup(name))
 	}

@@ -49,8 +49,11 @@ func (s *server) registerInfo() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "info", Method: http.MethodGet, Path: "/info", Summary: "Ports, files and connection strings",
 		Description: "The JSON of the ready file. It holds keys, as an emulator's keys are no secrets.",
-	}, func(context.Context, *struct{}) (*infoOutput, error) {
-		info := s.Info()
+	}, func(_ context.Context, in *struct {
+		Hub string `query:"hub" doc:"Name of the hub; the default one unless given."`
+	},
+	) (*infoOutput, error) {
+		info := s.Info(in.Hub)
 		if info.ConnectionStrings == nil {
 			info.ConnectionStrings = map[string]string{}
 		}
@@ -90,9 +93,9 @@ func (s *server) registerUnsupported() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "unsupported", Method: http.MethodGet, Path: "/unsupported", Summary: "Calls of operations that the emulator refuses",
 		Description: "Counted since the start. A program that causes none uses nothing that is missing.",
-	}, func(context.Context, *struct{}) (*unsupportedOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*unsupportedOutput, error) {
 		out := new(unsupportedOutput)
-		out.Body.Operations = s.Hub.Unsupported()
+		out.Body.Operations = s.hub(ctx).Unsupported()
 		if out.Body.Operations == nil {
 			out.Body.Operations = map[string]int{}
 		}

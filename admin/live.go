@@ -38,9 +38,10 @@ func (s *server) live(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusUnprocessableEntity, "source must be a message source or all, from must be latest or earliest.")
 		return
 	}
-	next := make([]int64, s.Hub.Partitions())
+	h := s.hub(r.Context())
+	next := make([]int64, h.Partitions())
 	for p := range next {
-		info, err := s.Hub.PartitionInfo(p)
+		info, err := h.PartitionInfo(p)
 		if err != nil {
 			writeProblem(w, http.StatusServiceUnavailable, "The telemetry log is closed.")
 			return
@@ -94,10 +95,10 @@ func (s *server) live(w http.ResponseWriter, r *http.Request) {
 // follow sends the events of a partition until ctx ends or the hub closes.
 func (s *server) follow(ctx context.Context, p int, next int64, events chan<- iothub.Telemetry) {
 	for {
-		if err := s.Hub.WaitEvent(ctx, p, next); err != nil {
+		if err := s.hub(ctx).WaitEvent(ctx, p, next); err != nil {
 			return
 		}
-		list, err := s.Hub.ReadEvents(ctx, p, next, liveChunk)
+		list, err := s.hub(ctx).ReadEvents(ctx, p, next, liveChunk)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.Logger.Error("telemetry cannot be read", "partition", p, "err", err)

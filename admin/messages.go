@@ -83,7 +83,7 @@ func (s *server) registerMessages() {
 		OperationID: "messages", Method: http.MethodGet, Path: "/messages", Summary: "Telemetry that was kept, in order",
 		Description: "Ordered by partition, then sequence number; the messages of a device are all in one partition.",
 	}, func(ctx context.Context, in *MessagesQuery) (*messagesOutput, error) {
-		list, err := s.Hub.ReadTelemetry(ctx, in.query())
+		list, err := s.hub(ctx).ReadTelemetry(ctx, in.query())
 		return s.messages(list, err)
 	})
 	huma.Register(s.api, huma.Operation{
@@ -97,7 +97,7 @@ func (s *server) registerMessages() {
 		}
 		q := in.query()
 		q.Limit = max(q.Limit, in.Count)
-		list, err := s.Hub.WaitTelemetry(ctx, q, in.Count, timeout)
+		list, err := s.hub(ctx).WaitTelemetry(ctx, q, in.Count, timeout)
 		return s.messages(list, err)
 	})
 }

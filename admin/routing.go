@@ -100,19 +100,19 @@ func (s *server) registerRouting() {
 func (s *server) registerRoutes() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "routes", Method: http.MethodGet, Path: "/routes", Summary: "The message routes",
-	}, func(context.Context, *struct{}) (*routesOutput, error) {
-		r, out := s.Hub.Routing(), new(routesOutput)
+	}, func(ctx context.Context, _ *struct{}) (*routesOutput, error) {
+		r, out := s.hub(ctx).Routing(), new(routesOutput)
 		out.Body.Routes = []Route{}
 		for _, route := range r.Routes {
 			out.Body.Routes = append(out.Body.Routes, routeJSON(route))
 		}
-		out.Body.Fallback, out.Body.Orphaned = fallbackJSON(r), s.Hub.Orphaned()
+		out.Body.Fallback, out.Body.Orphaned = fallbackJSON(r), s.hub(ctx).Orphaned()
 		return out, nil
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "route", Method: http.MethodGet, Path: "/routes/{name}", Summary: "One route",
 		Errors: []int{http.StatusNotFound},
-	}, func(_ context.Context, in *namePath) (*routeOutput, error) { return s.route(in.Name) })
+	}, func(ctx context.Context, in *namePath) (*routeOutput, error) { return s.route(ctx, in.Name) })
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putRoute", Method: http.MethodPut, Path: "/routes/{name}", Summary: "Add or replace a route",
 		Description: "Kept over restarts. Of the route $fallback, which is always there, only isEnabled can be set.",
@@ -125,13 +125,13 @@ func (s *server) registerRoutes() {
 		enabled := in.Body.IsEnabled == nil || *in.Body.IsEnabled
 		var err error
 		if in.Name == fallbackName {
-			err = s.Hub.SetFallback(ctx, enabled)
+			err = s.hub(ctx).SetFallback(ctx, enabled)
 		} else {
 			endpoints := in.Body.EndpointNames
 			if len(endpoints) == 0 {
 				endpoints = []string{iothub.BuiltInEndpoint}
 			}
-			err = s.Hub.PutRoute(ctx, iothub.Route{
+			err = s.hub(ctx).PutRoute(ctx, iothub.Route{
 				Name: in.Name, Source: iothub.RouteSource(in.Body.Source), Condition: in.Body.Condition,
 				EndpointNames: endpoints, IsEnabled: enabled,
 			})
@@ -139,18 +139,18 @@ func (s *server) registerRoutes() {
 		if err != nil {
 			return nil, s.problem(err)
 		}
-		return s.route(in.Name)
+		return s.route(ctx, in.Name)
 	})
-	s.registerDelete("Route", "/routes/{name}", "Remove a route", s.Hub.DeleteRoute)
+	s.registerDelete("Route", "/routes/{name}", "Remove a route", (*hub.Hub).DeleteRoute)
 }
 
 func (s *server) registerEnrichments() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "enrichments", Method: http.MethodGet, Path: "/enrichments", Summary: "The message enrichments",
-	}, func(context.Context, *struct{}) (*enrichmentsOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*enrichmentsOutput, error) {
 		out := new(enrichmentsOutput)
 		out.Body.Enrichments = []Enrichment{}
-		for _, e := range s.Hub.Routing().Enrichments {
+		for _, e := range s.hub(ctx).Routing().Enrichments {
 			out.Body.Enrichments = append(out.Body.Enrichments, Enrichment(e))
 		}
 		return out, nil
@@ -158,7 +158,7 @@ func (s *server) registerEnrichments() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "enrichment", Method: http.MethodGet, Path: "/enrichments/{name}", Summary: "One enrichment",
 		Errors: []int{http.StatusNotFound},
-	}, func(_ context.Context, in *namePath) (*enrichmentOutput, error) { return s.enrichment(in.Name) })
+	}, func(ctx context.Context, in *namePath) (*enrichmentOutput, error) { return s.enrichment(ctx, in.Name) })
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putEnrichment", Method: http.MethodPut, Path: "/enrichments/{name}", Summary: "Add or replace an enrichment",
 		Description: "The name is the key of the application property that messages get. Kept over restarts.",
@@ -172,21 +172,21 @@ func (s *server) registerEnrichments() {
 		if len(endpoints) == 0 {
 			endpoints = []string{iothub.BuiltInEndpoint}
 		}
-		if err := s.Hub.PutEnrichment(ctx, iothub.Enrichment{Key: in.Name, Value: in.Body.Value, EndpointNames: endpoints}); err != nil {
+		if err := s.hub(ctx).PutEnrichment(ctx, iothub.Enrichment{Key: in.Name, Value: in.Body.Value, EndpointNames: endpoints}); err != nil {
 			return nil, s.problem(err)
 		}
-		return s.enrichment(in.Name)
+		return s.enrichment(ctx, in.Name)
 	})
-	s.registerDelete("Enrichment", "/enrichments/{name}", "Remove an enrichment", s.Hub.DeleteEnrichment)
+	s.registerDelete("Enrichment", "/enrichments/{name}", "Remove an enrichment", (*hub.Hub).DeleteEnrichment)
 }
 
 func (s *server) registerEndpoints() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "endpoints", Method: http.MethodGet, Path: "/endpoints", Summary: "The webhooks that routes may name",
-	}, func(context.Context, *struct{}) (*endpointsOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*endpointsOutput, error) {
 		out := new(endpointsOutput)
 		out.Body.Endpoints = []Endpoint{}
-		for _, e := range s.Hub.Routing().Endpoints {
+		for _, e := range s.hub(ctx).Routing().Endpoints {
 			out.Body.Endpoints = append(out.Body.Endpoints, Endpoint(e))
 		}
 		return out, nil
@@ -194,7 +194,7 @@ func (s *server) registerEndpoints() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "endpoint", Method: http.MethodGet, Path: "/endpoints/{name}", Summary: "One webhook",
 		Errors: []int{http.StatusNotFound},
-	}, func(_ context.Context, in *namePath) (*endpointOutput, error) { return s.endpoint(in.Name) })
+	}, func(ctx context.Context, in *namePath) (*endpointOutput, error) { return s.endpoint(ctx, in.Name) })
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putEndpoint", Method: http.MethodPut, Path: "/endpoints/{name}", Summary: "Add a webhook or change its address",
 		Description: "Kept over restarts. Messages are posted one after the other, ten times at most, and then dead-lettered.",
@@ -204,22 +204,22 @@ func (s *server) registerEndpoints() {
 		Body Endpoint
 	},
 	) (*endpointOutput, error) {
-		if err := s.Hub.PutEndpoint(ctx, iothub.Endpoint{Name: in.Name, URL: in.Body.URL}); err != nil {
+		if err := s.hub(ctx).PutEndpoint(ctx, iothub.Endpoint{Name: in.Name, URL: in.Body.URL}); err != nil {
 			return nil, s.problem(err)
 		}
-		return s.endpoint(in.Name)
+		return s.endpoint(ctx, in.Name)
 	})
-	s.registerDelete("Endpoint", "/endpoints/{name}", "Remove a webhook that nothing names", s.Hub.DeleteEndpoint)
+	s.registerDelete("Endpoint", "/endpoints/{name}", "Remove a webhook that nothing names", (*hub.Hub).DeleteEndpoint)
 }
 
 func (s *server) registerDeadLetters() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "deadLetters", Method: http.MethodGet, Path: "/dead-letters", Summary: "Messages that webhooks did not get",
 		Description: "Oldest first; the last 1,000, or 64 MiB of them. Kept over restarts.",
-	}, func(context.Context, *struct{}) (*deadLettersOutput, error) {
+	}, func(ctx context.Context, _ *struct{}) (*deadLettersOutput, error) {
 		out := new(deadLettersOutput)
 		out.Body.DeadLetters = []DeadLetter{}
-		for _, d := range s.Hub.DeadLetters() {
+		for _, d := range s.hub(ctx).DeadLetters() {
 			m, err := message(d.Message)
 			if err != nil {
 				return nil, err
@@ -234,26 +234,26 @@ func (s *server) registerDeadLetters() {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "clearDeadLetters", Method: http.MethodDelete, Path: "/dead-letters", Summary: "Forget all dead letters",
 		DefaultStatus: http.StatusNoContent,
-	}, func(context.Context, *struct{}) (*struct{}, error) {
-		s.Hub.ClearDeadLetters()
+	}, func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+		s.hub(ctx).ClearDeadLetters()
 		return nil, nil
 	})
 }
 
-func (s *server) registerDelete(kind, path, summary string, remove func(context.Context, string) error) {
+func (s *server) registerDelete(kind, path, summary string, remove func(*hub.Hub, context.Context, string) error) {
 	huma.Register(s.api, huma.Operation{
 		OperationID: "delete" + kind, Method: http.MethodDelete, Path: path, Summary: summary,
 		DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 	}, func(ctx context.Context, in *namePath) (*struct{}, error) {
-		if err := remove(ctx, in.Name); err != nil {
+		if err := remove(s.hub(ctx), ctx, in.Name); err != nil {
 			return nil, s.problem(err)
 		}
 		return nil, nil
 	})
 }
 
-func (s *server) route(name string) (*routeOutput, error) {
-	r := s.Hub.Routing()
+func (s *server) route(ctx context.Context, name string) (*routeOutput, error) {
+	r := s.hub(ctx).Routing()
 	if name == fallbackName {
 		return &routeOutput{fallbackJSON(r)}, nil
 	}
@@ -265,8 +265,8 @@ func (s *server) route(name string) (*routeOutput, error) {
 	return nil, huma.Error404NotFound("There is no such route.")
 }
 
-func (s *server) enrichment(key string) (*enrichmentOutput, error) {
-	for _, e := range s.Hub.Routing().Enrichments {
+func (s *server) enrichment(ctx context.Context, key string) (*enrichmentOutput, error) {
+	for _, e := range s.hub(ctx).Routing().Enrichments {
 		if strings.EqualFold(e.Key, key) {
 			return &enrichmentOutput{Enrichment(e)}, nil
 		}
@@ -274,8 +274,8 @@ func (s *server) enrichment(key string) (*enrichmentOutput, error) {
 	return nil, huma.Error404NotFound("There is no such enrichment.")
 }
 
-func (s *server) endpoint(name string) (*endpointOutput, error) {
-	for _, e := range s.Hub.Routing().Endpoints {
+func (s *server) endpoint(ctx context.Context, name string) (*endpointOutput, error) {
+	for _, e := range s.hub(ctx).Routing().Endpoints {
 		if strings.EqualFold(e.Name, name) {
 			return &endpointOutput{Endpoint(e)}, nil
 		}

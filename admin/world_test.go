@@ -46,8 +46,9 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 		}
 	})
 	o := Options{
-		Hub: w.hub, Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
-		Info: func() Info {
+		Hub:     func(name string) (*hub.Hub, bool) { return w.hub, name == "" || name == "hub1" },
+		Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
+		Info: func(string) Info {
 			return Info{Version: "1.2.3", PID: 7, HostName: "localhost", Ports: Ports{MQTT: 8883, Admin: 8484}}
 		},
 		Ready: func() []string { return w.missing },

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hubnerite/hubnerite/admin"
 	"github.com/hubnerite/hubnerite/emulator/trust"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -33,21 +34,21 @@ const defaultCertificateDays = 365
 
 // registerRootCAs registers the configured authorities as verified. One that is
 // there already under another name keeps that.
-func (e *Emulator) registerRootCAs(ctx context.Context) error {
-	for _, path := range e.cfg.RootCAs {
+func (c Config) registerRootCAs(ctx context.Context, with *hub.Hub) error {
+	for _, path := range c.RootCAs {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("root CA: %w", err)
 		}
 		name := caName(path)
 		if block, _ := pem.Decode(text); block != nil {
-			for _, ca := range e.hub.CACertificates() {
+			for _, ca := range with.CACertificates() {
 				if string(ca.DER) == string(block.Bytes) {
 					name = ca.Name
 				}
 			}
 		}
-		if _, err := e.hub.PutCACertificate(ctx, name, text, true); err != nil {
+		if _, err := with.PutCACertificate(ctx, name, text, true); err != nil {
 			return fmt.Errorf("root CA %s: %w", path, err)
 		}
 	}
@@ -69,9 +70,9 @@ func caName(path string) string {
 	return name
 }
 
-// issueDevice signs a certificate of the test authority, which is made and
-// registered at its first use.
-func (e *Emulator) issueDevice(ctx context.Context, request DeviceCertificateRequest) (DeviceCertificate, error) {
+// issueDevice signs a certificate of the test authority, which is made at its first
+// use and registered with the hub.
+func (e *Emulator) issueDevice(ctx context.Context, with *hub.Hub, request DeviceCertificateRequest) (DeviceCertificate, error) {
 	id := iothub.ID{DeviceID: request.DeviceID, ModuleID: request.ModuleID}
 	if _, err := iothub.ParseID(id.String()); err != nil {
 		return DeviceCertificate{}, err
@@ -94,7 +95,7 @@ func (e *Emulator) issueDevice(ctx context.Context, request DeviceCertificateReq
 	if err != nil {
 		return DeviceCertificate{}, err
 	}
-	if _, err := e.hub.PutCACertificate(ctx, testCAName, authority.PEM(), true); err != nil {
+	if _, err := with.PutCACertificate(ctx, testCAName, authority.PEM(), true); err != nil {
 		return DeviceCertificate{}, err
 	}
 	days := request.Days

@@ -11,11 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hubnerite/hubnerite/blob"
 	"github.com/hubnerite/hubnerite/emulator/trust"
 	"github.com/hubnerite/hubnerite/hub"
-	"github.com/hubnerite/hubnerite/iothub"
-	"github.com/hubnerite/hubnerite/registry"
+	"github.com/hubnerite/hubnerite/internal/filelock"
 )
 
 // sweepInterval is how often the hub looks for what is due: expired messages
@@ -25,11 +23,14 @@ const sweepInterval = 500 * time.Millisecond
 // Emulator is a running emulator. It is safe for concurrent use.
 type Emulator struct {
 	cfg     Config
-	info    Info
 	notices []string
 	trust   *trust.Server
-	hub     *hub.Hub
-	blobs   *blob.Server
+	// first is the default hub, which the configuration describes.
+	first *hosted
+	// covered are the names of the server certificate.
+	covered trust.Names
+	// containers opens the blob containers of jobs.
+	containers hub.Containers
 	// dir holds the files; issuing is held while a certificate for tests is made.
 	dir     string
 	issuing sync.Mutex
@@ -77,13 +78,12 @@ func (e *Emulator) start(ctx context.Context) error {
 		return err
 	}
 	e.dir = dir
-	// The stores come first: their lock is what keeps a second process from
-	// making certificates in the same directory.
-	stores, err := openStores(e.cfg)
-	if err != nil {
+	// The lock comes first: it keeps a second process from making certificates in
+	// the same directory.
+	if err := e.lock(); err != nil {
 		return err
 	}
-	e.onClose("stores", func(context.Context) error { return stores.close() })
+	e.covered = trust.ServerNames(e.cfg.certificateHosts()...)
 	e.trust, err = trust.Load(trust.Options{
 		Dir: dir, Hosts: e.cfg.certificateHosts(), CertFile: e.cfg.CertFile, KeyFile: e.cfg.KeyFile, Now: e.cfg.Now(),
 	})
@@ -94,54 +94,37 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err := e.bind(); err != nil {
 		return err
 	}
-	reg, err := registry.New(registry.Options{
-		Records: stores.records, Documents: stores.documents, Policies: e.cfg.policies(), Now: e.cfg.Now, Logger: e.cfg.Logger,
-		// Whoever reached us by a name that no certificate of ours covers was not meant for us.
-		OwnsHost: trust.ServerNames(e.cfg.certificateHosts()...).Cover,
-	})
-	if err != nil {
-		return err
-	}
-	tier, err := iothub.ParseTier(e.cfg.Tier)
-	if err != nil {
-		return err
-	}
-	files, err := e.openFiles(ctx, dir)
-	if err != nil {
-		return fmt.Errorf("storage account: %w", err)
-	}
-	containers, idle := e.containers()
+	containers, idle := e.openContainers()
+	e.containers = containers
 	e.onClose("containers", func(context.Context) error { idle(); return nil })
-	e.hub, err = hub.New(hub.Options{
-		Containers: containers, Files: files,
-		Tier: tier, Units: e.cfg.Units, TokenGrace: e.cfg.TokenGrace,
-		Name: hubName(e.cfg.HostNames[0]), Registry: reg, Queues: stores.queues, Documents: stores.documents, Log: stores.log,
-		BuiltInEvents: e.cfg.builtInEvents(),
-		Now:           e.cfg.Now, Logger: e.cfg.Logger,
-	})
+	e.first = &hosted{
+		e: e, name: hubName(e.cfg.HostNames[0]), hostNames: e.cfg.HostNames, policies: e.cfg.policies(), devices: e.cfg.Devices, home: dir,
+	}
+	first, err := e.first.begin(ctx, dir)
 	if err != nil {
 		return err
 	}
-	closeHub := sync.OnceValue(e.hub.Close)
-	e.onClose("hub", func(context.Context) error { return closeHub() })
-	if err := e.configureRouting(ctx); err != nil {
-		return err
-	}
-	for _, name := range e.cfg.ConsumerGroups {
-		if err := e.hub.AddConsumerGroup(name); err != nil {
-			return fmt.Errorf("consumer group %s: %w", name, err)
-		}
-	}
-	if err := e.registerRootCAs(ctx); err != nil {
-		return err
-	}
-	devices, err := e.createDevices(ctx)
-	if err != nil {
-		return err
-	}
-	e.info = e.makeInfo(devices)
-	return e.serve(closeHub)
+	e.first.now.Store(first)
+	e.onClose("stores", func(context.Context) error { return e.first.now.Load().stores.close() })
+	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
+	return e.serve()
 }
+
+// lock takes the data directory for this process.
+func (e *Emulator) lock() error {
+	if e.cfg.DataDir == "" {
+		return nil
+	}
+	file, err := filelock.Lock(filepath.Join(e.cfg.DataDir, lockName))
+	if err != nil {
+		return openError(e.cfg.DataDir, err)
+	}
+	e.onClose("lock", func(context.Context) error { return file.Close() })
+	return nil
+}
+
+// closeHubs ends every hub; their stores stay open.
+func (e *Emulator) closeHubs() error { return e.first.now.Load().closeHub() }
 
 // openDir makes the directory for the files, a temporary one when nothing is
 // to be kept.
@@ -227,7 +210,7 @@ func (e *Emulator) startSweeping(further func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
-				e.hub.Sweep(e.cfg.Now())
+				e.Hub().Sweep(e.cfg.Now())
 				further()
 			}
 		}
@@ -239,47 +222,9 @@ func (e *Emulator) startSweeping(further func()) {
 	})
 }
 
-// configureRouting adds what the configuration has; routes come last because
-// they name endpoints.
-func (e *Emulator) configureRouting(ctx context.Context) error {
-	for _, endpoint := range e.cfg.Endpoints {
-		if err := e.hub.PutEndpoint(ctx, endpoint); err != nil {
-			return fmt.Errorf("endpoint %s: %w", endpoint.Name, err)
-		}
-	}
-	for _, enrichment := range e.cfg.Enrichments {
-		if err := e.hub.PutEnrichment(ctx, enrichment); err != nil {
-			return fmt.Errorf("enrichment %s: %w", enrichment.Key, err)
-		}
-	}
-	for _, route := range e.cfg.Routes {
-		if err := e.hub.PutRoute(ctx, route); err != nil {
-			return fmt.Errorf("route %s: %w", route.Name, err)
-		}
-	}
-	return nil
-}
-
-// createDevices makes the configured devices that are absent and returns the
-// identities of all of them.
-func (e *Emulator) createDevices(ctx context.Context) ([]iothub.Identity, error) {
-	var all []iothub.Identity
-	for _, name := range e.cfg.Devices {
-		id := iothub.ID{DeviceID: name}
-		device, err := e.hub.GetIdentity(ctx, id)
-		if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
-			device, err = e.hub.CreateIdentity(ctx, id, iothub.IdentityRequest{DeviceID: name, Status: iothub.StatusEnabled})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("device %s: %w", name, err)
-		}
-		all = append(all, device.Identity)
-	}
-	return all, nil
-}
-
-// Hub returns the hub, for programs that look inside without the wire.
-func (e *Emulator) Hub() *hub.Hub { return e.hub }
+// Hub returns the default hub, for programs that look inside without the wire. A reset
+// replaces it.
+func (e *Emulator) Hub() *hub.Hub { return e.first.now.Load().hub }
 
 // Notices returns remarks that the person who started the emulator should
 // read, such as a port that could not be had.

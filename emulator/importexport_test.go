@@ -18,10 +18,10 @@ func TestImportExportWithOwnAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.blobs.MakeContainer("registry"); err != nil {
+	if err := e.first.now.Load().blobs.MakeContainer("registry"); err != nil {
 		t.Fatal(err)
 	}
-	account := e.storageAccount()
+	account := e.first.storageAccount(e.first.now.Load().blobs)
 	sas := func(permissions string) string {
 		return account.Endpoint + "/registry" + account.ContainerSAS("registry", permissions, time.Now(), time.Now().Add(time.Hour))
 	}
@@ -51,7 +51,7 @@ func TestImportExportWithOwnAccount(t *testing.T) {
 	if counts, err := e.Hub().Counts(t.Context()); err != nil || counts.Devices != 1250 || counts.Modules != 1250 {
 		t.Errorf("%+v, %v", counts, err)
 	}
-	if size, _, err := e.blobs.Blob("registry", iothub.ImportErrorsBlob); err != nil || size != 0 {
+	if size, _, err := e.first.now.Load().blobs.Blob("registry", iothub.ImportErrorsBlob); err != nil || size != 0 {
 		t.Errorf("the error log has %d bytes, %v", size, err)
 	}
 	// A signature that does not allow to write, and one of another container.

@@ -21,8 +21,8 @@ type Info = admin.Info
 // Ports are the bound ports of an Info.
 type Ports = admin.Ports
 
-// Info returns ports, files and connection strings.
-func (e *Emulator) Info() Info { return e.info }
+// Info returns ports and files, and the connection strings of the default hub.
+func (e *Emulator) Info() Info { return e.first.now.Load().info }
 
 // Addr returns the address of a listener: "mqtt", "mqtt-plain", "amqp",
 // "amqp-plain", "https" or "admin"; nil for a listener that was not asked for.
@@ -33,7 +33,8 @@ func (e *Emulator) Addr(listener string) net.Addr {
 	return nil
 }
 
-func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
+func (h *hosted) makeInfo(l *life, devices []iothub.Identity) Info {
+	e := h.e
 	port := func(name string) int {
 		if l := e.listeners[name]; l != nil {
 			return portOf(l)
@@ -43,8 +44,8 @@ func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
 	info := Info{
 		Version:   Version(),
 		PID:       os.Getpid(),
-		HostName:  e.cfg.HostNames[0],
-		HostNames: e.cfg.HostNames,
+		HostName:  h.hostNames[0],
+		HostNames: h.hostNames,
 		Ports: Ports{
 			MQTT: port(nameMQTT), AMQP: port(nameAMQP), HTTPS: port(nameHTTPS), Admin: port(nameAdmin),
 			MQTTPlain: port(nameMQTTPlain), AMQPPlain: port(nameAMQPPlain),
@@ -55,13 +56,13 @@ func (e *Emulator) makeInfo(devices []iothub.Identity) Info {
 		ConnectionStrings: map[string]string{},
 		Devices:           map[string]string{},
 	}
-	for _, p := range e.cfg.policies() {
+	for _, p := range h.policies {
 		info.ConnectionStrings[p.Name] = ServiceConnectionString(info, p.Name, p.PrimaryKey)
 		if p.Name == eventHubPolicy {
-			info.EventHub = eventHub(info, e.hub.EventHubName(), p)
+			info.EventHub = eventHub(info, l.hub.EventHubName(), p)
 		}
 	}
-	info.Storage.ConnectionString = e.storageAccount().ConnectionString()
+	info.Storage.ConnectionString = h.storageAccount(l.blobs).ConnectionString()
 	if e.cfg.StorageConnectionString == "" {
 		info.Storage.Container = e.cfg.StorageContainer
 	}

@@ -25,11 +25,11 @@ const httpGrace = time.Second
 // devices told to leave while the hub still knows them, the hub with its
 // pending calls, and the HTTP servers, which then have nothing to wait for but
 // the farewells of WebSockets.
-func (e *Emulator) serve(closeHub func() error) error {
-	lookup := hub.Lookup(func(string) (*hub.Hub, error) { return e.hub, nil })
+func (e *Emulator) serve() error {
+	lookup := hub.Lookup(func(name string) (*hub.Hub, error) { return e.lookup(name).now.Load().hub, nil })
 
 	management := e.httpServer(nameAdmin, admin.New(admin.Options{
-		Hub: e.hub, Info: e.Info, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
+		Hub: e.hubNamed, Info: e.infoOf, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
 	// Made before anything is served, and called after.
@@ -40,7 +40,7 @@ func (e *Emulator) serve(closeHub func() error) error {
 	})
 	e.onClose("websockets", api.Shutdown)
 	service := e.httpServer(nameHTTPS, e.withBlobs(api), rest.Configure)
-	e.onClose("hub", func(context.Context) error { return closeHub() })
+	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
 	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/hubnerite/hubnerite/internal/filelock"
 	"github.com/hubnerite/hubnerite/store"
 	"github.com/hubnerite/hubnerite/store/bolt"
 	"github.com/hubnerite/hubnerite/store/journal"
@@ -15,6 +16,7 @@ import (
 const (
 	databaseFile = "hub.db"
 	telemetryDir = "telemetry"
+	lockName     = "lock"
 )
 
 // ErrDataDirInUse is returned by Start when another process uses the data directory.
@@ -29,18 +31,18 @@ type stores struct {
 	close     func() error
 }
 
-func openStores(c Config) (stores, error) {
+// openStores opens or makes the stores in a folder, or new ones in memory.
+func openStores(c Config, dir string) (stores, error) {
 	if c.DataDir == "" {
 		m := memory.New(memory.Options{Now: c.Now, Partitions: c.Partitions})
 		return stores{m.Records(), m.Queues(), m.Documents(), m.Log(), m.Close}, nil
 	}
 	durability := store.Durability(c.Durability)
-	// The database's lock covers the journal and the certificates too.
-	database, err := bolt.Open(filepath.Join(c.DataDir, databaseFile), bolt.Options{Durability: durability, Logger: c.Logger})
+	database, err := bolt.Open(filepath.Join(dir, databaseFile), bolt.Options{Durability: durability, Logger: c.Logger})
 	if err != nil {
 		return stores{}, openError(c.DataDir, err)
 	}
-	log, err := journal.Open(filepath.Join(c.DataDir, telemetryDir), journal.Options{
+	log, err := journal.Open(filepath.Join(dir, telemetryDir), journal.Options{
 		Durability: durability, Partitions: c.Partitions, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
@@ -52,7 +54,7 @@ func openStores(c Config) (stores, error) {
 }
 
 func openError(dir string, err error) error {
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, filelock.ErrLocked) {
 		return fmt.Errorf("%w %s", ErrDataDirInUse, dir)
 	}
 	return fmt.Errorf("data directory: %w", err)

@@ -1,17 +1,16 @@
-package journal
+package filelock
 
 import (
 	"errors"
 	"os"
 	"syscall"
-
-	"github.com/hubnerite/hubnerite/store"
 )
 
 const errorSharingViolation = syscall.Errno(32)
 
-// lockFile takes the lock of a folder: a file that nobody else may open.
-func lockFile(path string) (*os.File, error) {
+// Lock makes the file when it is absent and takes it, so that nobody else may open it, or
+// returns ErrLocked. It is released by closing the file, or with the process.
+func Lock(path string) (*os.File, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
@@ -19,13 +18,10 @@ func lockFile(path string) (*os.File, error) {
 	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
-		return nil, store.ErrLocked
+		return nil, ErrLocked
 	}
 	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(h), path), nil
 }
-
-// syncDir does nothing: Windows keeps names durable with the file.
-func syncDir(string) error { return nil }
