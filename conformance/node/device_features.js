@@ -6,7 +6,7 @@ const { Client: DeviceClient, ModuleClient, Message } = require('azure-iot-devic
 const iothub = require('azure-iothub');
 const { Message: ServiceMessage, NoRetry } = require('azure-iot-common');
 const { transport, cell, notSupported, SERVICE, DEVICE, ID, fields, sleep, eventually, refused, kept, main } = require('./common');
-const { deviceTransport, refuses, aboutModelID } = require('./transports');
+const { deviceTransport, newDevice, refuses, aboutModelID } = require('./transports');
 
 const { Client: ServiceClient, Registry, DigitalTwinClient, IoTHubTokenCredentials } = iothub;
 const NAME = process.env.TRANSPORT;
@@ -19,11 +19,6 @@ const registry = Registry.fromConnectionString(SERVICE);
 const service = ServiceClient.fromConnectionString(SERVICE, transport(iothub, 'Amqp'));
 const called = (start) => new Promise((resolve, reject) => { start((err, value) => (err ? reject(err) : resolve(value))); });
 const desiredOf = async (id, desired) => registry.updateTwin(id, { properties: { desired } }, '*');
-
-async function newDevice(id) {
-  const made = (await registry.create({ deviceId: id, status: 'enabled' })).responseBody;
-  return `HostName=${fields(DEVICE).HostName};DeviceId=${id};SharedAccessKey=${made.authentication.symmetricKey.primaryKey}`;
-}
 
 async function telemetry(device) {
   const message = new Message('{"temperature":21.5,"at":"Zürich"}');

@@ -3,7 +3,8 @@
 
 const fs = require('fs');
 const path = require('path');
-const { notSupported } = require('./common');
+const { Registry } = require('azure-iothub');
+const { notSupported, SERVICE, fields } = require('./common');
 
 const CLASSES = {
   mqtt: () => require('azure-iot-device-mqtt').Mqtt,
@@ -18,6 +19,27 @@ const TRANSPORTS = Object.keys(CLASSES);
 
 /** The class of a transport; that of "mqtt" or "amqp" over WebSockets when the scenario is about those. */
 const deviceTransport = (name) => CLASSES[process.env.WEBSOCKETS && CLASSES[`${name}-ws`] ? `${name}-ws` : name]();
+
+/** Creates a device, and returns its connection string. */
+async function newDevice(deviceId) {
+  const made = (await Registry.fromConnectionString(SERVICE).create({ deviceId, status: 'enabled' })).responseBody;
+  return `HostName=${fields(SERVICE).HostName};DeviceId=${deviceId};SharedAccessKey=${made.authentication.symmetricKey.primaryKey}`;
+}
+
+/**
+ * Reports properties, and reports them again until there is an answer: over AMQP the SDK sends twin requests settled, so one that
+ * it wrote to a connection whose end it had not noticed is neither repeated nor failed.
+ */
+function report(twin, patch) {
+  return new Promise((resolve, reject) => {
+    const update = () => twin.properties.reported.update(patch, (err) => {
+      clearInterval(again);
+      if (err) reject(err); else resolve();
+    });
+    const again = setInterval(update, 5000);
+    update();
+  });
+}
 
 /** Calls what the SDK must refuse by itself, for lack of these features. */
 async function refuses(name, features, call) {
@@ -39,4 +61,4 @@ function aboutModelID() {
   return comment.split('\n').map((line) => line.replace(/^\s*\*?\s*/, '')).filter((line) => line && !line.startsWith('!!')).join(' ').trim();
 }
 
-module.exports = { TRANSPORTS, deviceTransport, refuses, aboutModelID };
+module.exports = { TRANSPORTS, deviceTransport, newDevice, report, refuses, aboutModelID };
