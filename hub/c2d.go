@@ -140,6 +140,7 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 	d, ok, expired := p.receiveLocked(nil, now, now.Add(iothub.C2DLock))
 	if ok {
 		p.touch(now)
+		h.noteC2D(EventDelivered, d.Message, nil, "")
 	}
 	p.mu.Unlock()
 	h.endAll(p, expired, iothub.OutcomeExpired, now)
@@ -166,6 +167,7 @@ func (c *Connection) ReceiveC2D() (Delivery, bool) {
 	d, ok, expired := p.receiveLocked(c, now, until)
 	if ok {
 		p.touch(now)
+		c.h.noteC2D(EventDelivered, d.Message, c, "")
 	} else {
 		c.signalled = false
 	}
@@ -284,6 +286,7 @@ func (h *Hub) AbandonC2D(ctx context.Context, id iothub.ID, lockToken string) er
 	switch {
 	case err == nil:
 		e.m.DeliveryCount = m.DeliveryCount
+		h.noteC2D(EventAbandoned, e.m, nil, "")
 	case errors.Is(err, store.ErrNotFound):
 		p.queue.remove(e)
 		err = errLockLost()

@@ -110,6 +110,9 @@ func (h *Hub) storeC2D(ctx context.Context, p *peer, m *iothub.C2DMessage) error
 	}
 	number, err := h.o.Queues.Append(ctx, store.QueueName(p.id), iothub.AppendC2D(nil, m))
 	m.SequenceNumber = number
+	if err == nil {
+		h.noteC2D(EventSent, *m, nil, "")
+	}
 	return err
 }
 
@@ -186,7 +189,7 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 		switch {
 		case err == nil:
 			p.queue.remove(e)
-			h.feedback.outcomes.tell(p.id, e.number, o)
+			h.messageEnded(p, e, o)
 		case errors.Is(err, store.ErrNotFound):
 			p.queue.remove(e)
 			err = errLockLost()
@@ -209,6 +212,7 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 	h.o.Queues.MoveAsync(name, e.number, feedbackQueueName, r.encode(), func(number uint64, err error) {
 		if err == nil {
 			h.keepFeedback(p, e, number, r)
+			h.note(Activity{Kind: ActivityFeedback, Event: EventRecorded, ID: p.id, Time: now, Body: r.body})
 		}
 		finish(err)
 	})

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -134,9 +135,10 @@ func (c *Connection) attach(ctx context.Context) (old *Connection, calls []*call
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if old = p.conn; old != nil {
-		calls = p.detachLocked(now)
+		calls = p.detachLocked(now, errTakenOver())
 	}
 	h.tellConnection(opConnected, p.id, now)
+	h.noteConnection(EventConnected, c, now, nil)
 	p.conn, p.stateUpdated = c, now
 	p.touch(now)
 	if !p.id.IsModule() {
@@ -146,9 +148,9 @@ func (c *Connection) attach(ctx context.Context) (old *Connection, calls []*call
 	return old, calls, nil
 }
 
-// detachLocked takes the connection off the peer and returns the calls that
-// waited for it. Its caller calls Hub.detached once it has left p.mu.
-func (p *peer) detachLocked(now time.Time) []*call {
+// detachLocked takes the connection off the peer, for a reason, and returns the calls
+// that waited for it. Its caller calls Hub.detached once it has left p.mu.
+func (p *peer) detachLocked(now time.Time, why *iothub.Error) []*call {
 	c := p.conn
 	c.closed.Store(true)
 	c.methods, c.desired, c.c2d = false, false, false
@@ -161,6 +163,7 @@ func (p *peer) detachLocked(now time.Time) []*call {
 	p.pending = nil
 	p.scheduleLocked()
 	c.h.tellConnection(opDisconnected, p.id, now)
+	c.h.noteConnection(EventDisconnected, c, now, why)
 	return calls
 }
 
@@ -187,7 +190,7 @@ func (h *Hub) disconnectIf(p *peer, c *Connection, reason *iothub.Error) {
 		p.mu.Unlock()
 		return
 	}
-	calls := p.detachLocked(h.now())
+	calls := p.detachLocked(h.now(), reason)
 	p.mu.Unlock()
 	h.detached(current, calls, errConnectionClosed())
 	current.client.Disconnect(reason)
@@ -198,14 +201,23 @@ func (c *Connection) ID() iothub.ID { return c.p.id }
 
 // Close ends the connection for the hub; idempotent. Messages it had locked are
 // available again (their delivery count stays); pending methods fail.
-func (c *Connection) Close() {
+func (c *Connection) Close() { c.CloseBecause(nil) }
+
+// CloseBecause is Close with a reason, for those who look at what happened; nil is that the client left.
+func (c *Connection) CloseBecause(reason error) {
+	why := errConnectionClosed()
+	if e := (*iothub.Error)(nil); errors.As(reason, &e) {
+		why = e
+	} else if reason != nil {
+		why = iothub.NewError(why.Code, "%s", reason)
+	}
 	p := c.p
 	p.mu.Lock()
 	if p.conn != c {
 		p.mu.Unlock()
 		return
 	}
-	calls := p.detachLocked(c.h.now())
+	calls := p.detachLocked(c.h.now(), why)
 	p.mu.Unlock()
 	c.h.detached(c, calls, errConnectionClosed())
 }

@@ -68,6 +68,8 @@ type Hub struct {
 	waitsMu sync.Mutex
 	waits   map[*deadline]struct{}
 
+	activities activityLog
+
 	unsupportedMu sync.Mutex
 	unsupported   map[string]int
 
@@ -163,6 +165,7 @@ func New(o Options) (*Hub, error) {
 		configurations: newConfigurations(),
 		faults:         newFaults(),
 	}
+	h.activities.begin()
 	h.connectionEvents.idle.L = &h.connectionEvents.mu
 	h.deadLetters.idle.L = &h.deadLetters.mu
 	h.ending, h.finish = context.WithCancel(context.Background())

@@ -26,6 +26,9 @@ func (h *Hub) CreateIdentity(ctx context.Context, id iothub.ID, req iothub.Ident
 func (h *Hub) create(ctx context.Context, c registry.Creation) (Identity, error) {
 	if !h.wants(opCreate) {
 		identity, err := h.o.Registry.CreateWithTwin(ctx, c)
+		if err == nil {
+			h.note(Activity{Kind: ActivityIdentity, Event: EventCreated, ID: c.ID})
+		}
 		return Identity{Identity: identity}, err
 	}
 	p := h.acquire(c.ID)
@@ -37,6 +40,7 @@ func (h *Hub) create(ctx context.Context, c registry.Creation) (Identity, error)
 		p.twin.Unlock()
 		return Identity{}, err
 	}
+	h.note(Activity{Kind: ActivityIdentity, Event: EventCreated, ID: c.ID})
 	stored := h.tell(opCreate, c.ID, func() ([]byte, error) { return h.eventTwin(ctx, c.ID) })
 	p.twin.Unlock()
 	stored()
@@ -178,7 +182,11 @@ func (h *Hub) DeleteIdentity(ctx context.Context, id iothub.ID, ifMatch string) 
 // deleteIdentity removes the record and tells of it. The caller holds p.io.
 func (h *Hub) deleteIdentity(ctx context.Context, id iothub.ID, ifMatch string, p *peer) (stored func(), err error) {
 	if !h.wants(opDelete) {
-		return func() {}, h.o.Registry.Delete(ctx, id, ifMatch)
+		if err := h.o.Registry.Delete(ctx, id, ifMatch); err != nil {
+			return nil, err
+		}
+		h.note(Activity{Kind: ActivityIdentity, Event: EventDeleted, ID: id})
+		return func() {}, nil
 	}
 	p.twin.Lock()
 	defer p.twin.Unlock()
@@ -187,6 +195,7 @@ func (h *Hub) deleteIdentity(ctx context.Context, id iothub.ID, ifMatch string, 
 	if err := h.o.Registry.Delete(ctx, id, ifMatch); err != nil {
 		return nil, err
 	}
+	h.note(Activity{Kind: ActivityIdentity, Event: EventDeleted, ID: id})
 	return h.tell(opDelete, id, func() ([]byte, error) { return twin, twinErr }), nil
 }
 

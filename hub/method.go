@@ -55,26 +55,34 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 		return iothub.MethodResponse{}, err
 	}
 	req.RequestID = uuid.NewString()
-	p := h.acquire(id)
-	defer h.release(p)
-	if err := p.countCall(); err != nil {
-		return iothub.MethodResponse{}, err
-	}
-	defer p.uncountCall()
-	c, waiting, err := h.startCall(ctx, p, &req)
-	if err != nil {
-		return iothub.MethodResponse{}, err
-	}
-	if err := c.client.DeliverMethod(req); err != nil {
-		p.takeCall(req.RequestID)
-		h.o.Logger.Debug("a direct method could not be delivered", "device", id, "rid", req.RequestID, "err", err)
-		return iothub.MethodResponse{}, errNotOnline(req.ConnectTimeout)
-	}
-	answer, err := h.awaitAnswer(ctx, p, waiting, &req)
+	ended := h.noteMethod(id, &req)
+	c, answer, err := h.callMethod(ctx, id, &req)
+	ended(c, answer, err)
 	if err == nil {
 		h.Charge(len(answer.Payload))
 	}
 	return answer, err
+}
+
+// callMethod calls an admitted method. The connection is the one that got it, nil for none.
+func (h *Hub) callMethod(ctx context.Context, id iothub.ID, req *iothub.MethodRequest) (*Connection, iothub.MethodResponse, error) {
+	p := h.acquire(id)
+	defer h.release(p)
+	if err := p.countCall(); err != nil {
+		return nil, iothub.MethodResponse{}, err
+	}
+	defer p.uncountCall()
+	c, waiting, err := h.startCall(ctx, p, req)
+	if err != nil {
+		return nil, iothub.MethodResponse{}, err
+	}
+	if err := c.client.DeliverMethod(*req); err != nil {
+		p.takeCall(req.RequestID)
+		h.o.Logger.Debug("a direct method could not be delivered", "device", id, "rid", req.RequestID, "err", err)
+		return c, iothub.MethodResponse{}, errNotOnline(req.ConnectTimeout)
+	}
+	answer, err := h.awaitAnswer(ctx, p, waiting, req)
+	return c, answer, err
 }
 
 func errNotOnline(timeout time.Duration) *iothub.Error {

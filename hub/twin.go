@@ -77,7 +77,11 @@ func (h *Hub) twinChanged(p *peer, op operation, twin iothub.Twin, desired map[s
 	if desired != nil {
 		h.notifyDesired(p, desired, twin.Desired.Version)
 	}
-	return h.tell(op, p.id, func() ([]byte, error) { return body(twin) })
+	event := EventPatched
+	if op == opReplaceTwin {
+		event = EventReplaced
+	}
+	return h.tell(op, p.id, h.noteTwin(event, p, func() ([]byte, error) { return body(twin) }))
 }
 
 // notifyDesired hands a change to the connection that wants it. A device that
@@ -138,7 +142,9 @@ func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64)
 		c.p.twin.Unlock()
 		return 0, err
 	}
-	stored := c.h.tell(opUpdateTwin, c.p.id, func() ([]byte, error) { return iothub.MarshalTwinUpdate(twin, nil, nil, values) })
+	stored := c.h.tell(opUpdateTwin, c.p.id, c.h.noteTwin(EventReported, c.p, func() ([]byte, error) {
+		return iothub.MarshalTwinUpdate(twin, nil, nil, values)
+	}))
 	c.p.twin.Unlock()
 	stored()
 	c.p.touch(c.h.now())

@@ -86,6 +86,7 @@ func (h *Hub) StartFileUpload(ctx context.Context, deviceID, blobName, hostName 
 		h.takeUpload(u.CorrelationID)
 		return iothub.FileUpload{}, err
 	}
+	h.note(Activity{Kind: ActivityUpload, Event: EventStarted, ID: iothub.ID{DeviceID: deviceID}, Protocol: "https", Operation: u.BlobName})
 	h.o.Logger.Debug("file upload started", "device", deviceID, "blob", u.BlobName)
 	return iothub.FileUpload{
 		CorrelationID: u.CorrelationID, HostName: address.HostName, ContainerName: address.ContainerName,
@@ -166,6 +167,11 @@ func (h *Hub) CompleteFileUpload(ctx context.Context, deviceID string, c iothub.
 		h.putBackUpload(u)
 		return err
 	}
+	event := EventCompleted
+	if !*c.IsSuccess {
+		event = EventFailed
+	}
+	h.note(Activity{Kind: ActivityUpload, Event: event, ID: iothub.ID{DeviceID: deviceID}, Protocol: "https", Operation: u.BlobName})
 	h.o.Logger.Info("file upload ended", "device", deviceID, "blob", u.BlobName, "success", *c.IsSuccess, "status", c.StatusCode, "description", c.StatusDescription)
 	return nil
 }
