@@ -124,6 +124,17 @@ func (p *pair) renewTwice() {
 	p.device.waitLine(`^connection \{"connected": true\}`, 3, 30*time.Second)
 	p.checkAll("renewed-twice", 0)
 	p.wantTelemetry("before", "renewed-once", "renewed-twice")
+	p.cell("sas-renewal")
+}
+
+// cell has the device print a cell of the matrix, for a feature that the runner has checked.
+func (p *pair) cell(feature string) {
+	p.t.Helper()
+	if p.t.Failed() {
+		return
+	}
+	p.device.send(map[string]any{"do": "cell", "feature": feature})
+	p.device.waitLine(`^cell: .* `+feature+` pass$`, 1, 20*time.Second)
 }
 
 // deviceRestart kills the device program and starts it again; what came meanwhile waits for it.

@@ -28,6 +28,7 @@ func pythonScenarios() []scenario {
 		{"python_reboot_tutorial", []string{"python"}, rebootTutorial},
 		{"python_old_service_client", []string{"python", "proton", "namespace"}, oldServiceClient},
 		{"python_feedback", []string{"python", "proton"}, single("feedback.py")},
+		{"python_features", []string{"python"}, single("features.py")},
 		{"python_telemetry", []string{"python"}, single("telemetry.py")},
 		{"python_registry", []string{"python"}, single("registry.py")},
 		{"python_registry_bulk", []string{"python"}, single("registry_bulk.py")},

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// reconnectScenarios are about the Node.js device SDK over AMQP, whose connection ends without a word and comes back.
+// reconnectScenarios are about connections that end without a word and come back.
 func reconnectScenarios() []scenario {
 	needs := []string{"python", "node"} // the back end is Python's
 	return []scenario{
@@ -22,6 +23,15 @@ func reconnectScenarios() []scenario {
 			nodeEmulatorKilled(t, s, startHubOn443(t, s), overWebSockets)
 		}},
 		{"node_amqp_connection_cut", needs, nodeConnectionCut},
+		{"python_connection_cut", []string{"python"}, func(t *testing.T, s *site) {
+			h := s.startHub(t, "--device", "d1", "--mqtt-port", "0")
+			pythonConnectionCut(t, s, h, startRelay(t, "127.0.0.1:8883", fmt.Sprintf("127.0.0.1:%d", h.ready.Ports.MQTT)))
+		}},
+		{"python_websocket_connection_cut", []string{"python"}, func(t *testing.T, s *site) {
+			h := s.startHub(t, "--device", "d1", "--mqtt-port", "0", "--https-port", "0")
+			w := startRelay(t, "127.0.0.1:443", fmt.Sprintf("127.0.0.1:%d", h.ready.Ports.HTTPS))
+			pythonConnectionCut(t, s, h, w, overWebSockets)
+		}},
 	}
 }
 
@@ -91,6 +101,41 @@ func nodeConnectionCut(t *testing.T, s *site) {
 	}
 	p.wantTelemetry(labels...)
 	p.wantNoError()
+}
+
+// pythonConnectionCut cuts the device's TCP connection while nothing is on its way, and while messages of several threads are. The
+// back end's connections are not cut: they go past the relay.
+func pythonConnectionCut(t *testing.T, s *site, h *hub, w *relay, env ...string) {
+	// The device goes to the relay on the usual port, whatever the hub says.
+	h.ready.Devices["d1"] = strings.Replace(h.ready.Devices["d1"], fmt.Sprintf(":%d", h.ready.Ports.HTTPS), "", 1)
+	p := &pair{t: t, hub: h, service: s.startPython(t, h.env(), "service.py")}
+	p.startDevice(s, env...)
+	p.checkAll("first", 0)
+	labels := []string{"first"}
+	for i, how := range []func(*net.TCPConn){
+		func(c *net.TCPConn) { _ = c.Close() },
+		func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }, // a reset
+	} {
+		idle, busy := fmt.Sprint("idle-", i), fmt.Sprint("busy-", i)
+		changes := 1 + 4*i // the device's lines about its connection so far; what they say may be outdated when they are written
+		w.cut(how)
+		p.device.waitLine(`^connection `, changes+2, time.Minute)
+		p.checkAll(idle, 30*time.Second)
+
+		const burst = 400
+		p.device.send(map[string]any{"do": "burst", "body": "telemetry " + busy, "count": burst})
+		p.device.waitLine(`^acknowledged .*"telemetry `+busy, 20, time.Minute)
+		w.cut(how) // some of the rest are unanswered
+		p.device.waitLine(`^connection `, changes+4, time.Minute)
+		p.device.waitLine(`^done .*"telemetry `+busy+`"`, 1, 2*time.Minute)
+		p.checkAll(busy, 30*time.Second)
+		labels = append(labels, idle, busy)
+		for n := range burst {
+			labels = append(labels, fmt.Sprintf("%s-%d", busy, n))
+		}
+	}
+	p.wantTelemetry(labels...)
+	p.cell("reconnect")
 }
 
 // wantNoError checks that the device never gave up and that nothing failed.

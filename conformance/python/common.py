@@ -79,28 +79,30 @@ def kept(device, count=0, since=None, timeout=20):
 
 def say(word, **values):
     """One line for the runner: a word and a JSON object."""
-    line = "{} {}\n".format(word, json.dumps(values, sort_keys=True, default=str))
-    # One write, because the SDK calls handlers from several threads.
-    os.write(1, line.encode())
+    line(word, json.dumps(values, sort_keys=True, default=str))
+
+
+def line(*words):
+    """A line in one write, because the SDK calls handlers from several threads."""
+    os.write(1, (" ".join(words) + "\n").encode())
 
 
 def cell(*features):
     """These features have been checked over this transport: cells of the matrix in docs/coverage.md."""
     for feature in features:
-        os.write(1, "cell: python {} {} pass\n".format(TRANSPORT, feature).encode())
+        line("cell: python", TRANSPORT, feature, "pass")
 
 
 def not_supported(feature, words):
     """The SDK itself says that it has no such feature; words are its own, an exception as well as text."""
-    os.write(1, "cell: python {} {} not supported: {}\n".format(TRANSPORT, feature, " ".join(str(words).split())).encode())
+    line("cell: python", TRANSPORT, feature, "not supported:", *str(words).split())
 
 
 def check(condition, claim, *seen):
     """Ends the program with an error unless the condition holds."""
     if condition:
-        print("ok:", claim, flush=True)
-        return
-    print("FAILED:", claim, *(repr(value) for value in seen), flush=True)
+        return line("ok:", claim)
+    line("FAILED:", claim, *(repr(value) for value in seen))
     os._exit(1)
 
 
@@ -125,13 +127,13 @@ def refused(claim, kind, status=None):
     check(False, claim, "raised nothing")
 
 
-def eventually(condition, claim, seconds=20):
+def eventually(condition, claim, seconds=60):
     """Waits until the condition returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
-            print("ok:", claim, flush=True)
+            line("ok:", claim)
             return value
         if time.monotonic() > deadline:
             check(False, claim + " within {} s".format(seconds), value)

@@ -5,15 +5,22 @@ handlers, and does what JSON lines on standard input say. Options are environmen
     WEBSOCKETS         any value: MQTT over WebSockets
 
     {"do": "telemetry", "body": "…", "properties": {…}}    {"do": "reported", "patch": {…}}    {"do": "twin"}
+    {"do": "burst", "body": "…", "count": …}               {"do": "cell", "feature": "…"}
+
+A burst sends messages from several threads, each until it is acknowledged: in the moment in which the connection is lost the SDK
+refuses some instead of keeping them. A cell is of the matrix, for what the runner has checked.
 """
 
 import json
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from azure.iot.device import IoTHubDeviceClient, Message, MethodResponse
+from azure.iot.device.exceptions import ClientError, OperationCancelled
 
-from common import DEVICE, DEVICE_OPTIONS, say
+from common import DEVICE, DEVICE_OPTIONS, cell, say
 
 
 def main():
@@ -51,6 +58,22 @@ def main():
             message = Message(command["body"])
             message.custom_properties.update(command.get("properties", {}))
             client.send_message(message)
+        elif command["do"] == "burst":
+
+            def send(number):
+                body = "{}-{}".format(command["body"], number)
+                while True:
+                    try:
+                        client.send_message(body)
+                        return say("acknowledged", body=body)
+                    except (ClientError, OperationCancelled) as err:
+                        say("refused", body=body, error=repr(err.__cause__ or err))
+                        time.sleep(0.1)
+
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(send, range(command["count"])))
+        elif command["do"] == "cell":
+            cell(command["feature"])
         elif command["do"] == "reported":
             client.patch_twin_reported_properties(command["patch"])
         elif command["do"] == "twin":

@@ -1,5 +1,6 @@
-"""Faults that a device asks for by the properties of a message, over MQTT: the SDK reconnects by itself after those that end its
-connection and loses nothing; those that the hub invokes come out as the SDK's own errors."""
+"""Faults that a device asks for by the properties of a message, over MQTT or over WebSockets: the SDK reconnects by itself after those
+that end its connection and loses nothing; those that the hub invokes come out as the SDK's own errors; those of AMQP are telemetry.
+Every fault has a device of its own, and they all run at once."""
 
 import threading
 import time
@@ -11,14 +12,16 @@ from azure.iot.device.exceptions import (
     ConnectionFailedError,
     CredentialError,
     OperationCancelled,
+    OperationTimeout,
 )
-from azure.iot.hub import IoTHubRegistryManager
 
-from common import DEVICE, DEVICE_OPTIONS, SERVICE, check, eventually, fields, finish, kept, refused, within
+from common import (
+    DEVICE_OPTIONS, cell, check, device_string, equal, eventually, finish, kept, refused, registry_manager, within,
+)
 
-within(120)
-ID = fields(DEVICE)["DeviceId"]
-manager = IoTHubRegistryManager.from_connection_string(SERVICE)
+within(170)
+manager = registry_manager()
+FAILURES = (ClientError, OperationCancelled, OperationTimeout)
 
 
 def fault(kind, delay, duration=None):
@@ -31,13 +34,17 @@ def fault(kind, delay, duration=None):
     return message
 
 
-def client(**options):
-    made = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS, **options)
+def client(name, **options):
+    made = IoTHubDeviceClient.create_from_connection_string(device_string(manager.get_device(name)), **DEVICE_OPTIONS, **options)
     made.received, made.states = [], []
     made.on_message_received = made.received.append
-    made.on_connection_state_change = lambda: made.states.append(made.connected)
+    made.on_connection_state_change = lambda: made.states.append((made.connected, time.monotonic()))
     made.connect()
     return made
+
+
+def lost(device):
+    return any(not connected for connected, _ in device.states)
 
 
 def inject(device, *args):
@@ -46,7 +53,7 @@ def inject(device, *args):
     def send():
         try:
             device.send_message(fault(*args))
-        except (ClientError, ConnectionDroppedError) as err:
+        except FAILURES as err:
             thread.outcome = err
 
     thread = threading.Thread(target=send, daemon=True)
@@ -55,72 +62,117 @@ def inject(device, *args):
     return thread
 
 
+def bodies(name):
+    return [m["body"] for m in kept(name)]
+
+
 def send(device, body):
     """Sends until it is acknowledged: while the hub refuses connections, so does the SDK."""
-    deadline = time.monotonic() + 30
-    while True:
+
+    def attempt():
         try:
-            return device.send_message(body)
-        except (ConnectionFailedError, ConnectionDroppedError):
-            if time.monotonic() > deadline:
-                check(False, body + " is sent in time")
-            time.sleep(0.2)
+            device.send_message(body)
+        except FAILURES:
+            return False
+        return True
+
+    eventually(attempt, body + ": sent", seconds=100)
 
 
-# Faults that end the connection.
-device = client(connection_retry_interval=1)
-sent = []
-for kind, duration, reason in (("KillTcp", 3, None), ("ShutDownMqtt", None, None)):
-    before = len(device.states)
+def ending(kind, duration=None):
+    """A fault that ends the connection after two seconds, and keeps the device out for the duration."""
+    device = client(kind, connection_retry_interval=1)
     start = time.monotonic()
     message = inject(device, kind, 2, duration)
+    sent = []
     for number in range(20):
-        sent.append("{} {}".format(kind, number))
+        sent.append("before {}".format(number))
         send(device, sent[-1])
-    check(message.is_alive(), kind + ": the message is not acknowledged")
-    eventually(lambda: False in device.states[before:], kind + ": the connection is lost")
-    check(time.monotonic() - start >= 1.9, kind + ": not before its time")
-    for number in range(20, 25):
-        sent.append("{} {}".format(kind, number))
+    eventually(lambda: lost(device), kind + ": the connection is lost")
+    check(message.is_alive() or message.outcome is None, kind + ": the message itself is not refused", message.outcome)
+    for number in range(20):
+        sent.append("after {}".format(number))
         send(device, sent[-1])
-    took = time.monotonic() - start
-    check(device.connected, kind + ": the SDK is connected again")
-    check(took >= 2 + (duration or 0) - 0.1, kind + ": not within the duration", took)
-    message.join(20)
+    gone = next(at for connected, at in device.states if not connected)
+    check(gone - start >= 1.9, kind + ": not before its time", gone - start)
+    back = eventually(lambda: [at for connected, at in device.states if connected and at > gone], kind + ": the SDK is connected again")
+    check(back[0] - start >= 2 + (duration or 0) - 0.1, kind + ": not within the duration", back[0] - start)
+    message.join(60)
     check(not message.is_alive() and message.outcome is None, kind + ": sent again, it is acknowledged", message.outcome)
-    manager.send_c2d_message(ID, "after " + kind, {})
+    registry_manager().send_c2d_message(kind, "after " + kind, {})  # a manager is not for several threads
     eventually(lambda: any(m.data == b"after " + kind.encode() for m in device.received), kind + ": the device receives")
-bodies = [m["body"] for m in kept(ID)]
-check(set(sent) <= set(bodies), "nothing is lost", set(sent) - set(bodies))
-check(" " not in bodies, "the fault messages are no telemetry")
+    got = bodies(kind)
+    check(set(sent) <= set(got), kind + ": nothing is lost", set(sent) - set(got))
+    check(" " not in got, kind + ": the fault message is no telemetry", got)
+    device.shutdown()
 
-# What is not a fault on MQTT is telemetry.
-device.send_message(fault("KillAmqpConnection", 0))
-eventually(lambda: any(m["body"] == " " for m in kept(ID)), "a fault of AMQP is telemetry on MQTT")
-device.shutdown()
 
-# Faults that the hub invokes; a client that does not try again sees each refusal.
-for kind, error, text in (
-    ("InvokeThrottling", ConnectionFailedError, "InvokeThrottling: connecting is refused"),
-    ("InvokeAuthError", CredentialError, "InvokeAuthError: connecting is refused"),
-    ("InvokeQuotaExceeded", (ConnectionDroppedError, OperationCancelled), "InvokeQuotaExceeded: sending ends the connection"),
-):
-    device = client(connection_retry=False)
+def invoked(kind, error, text, lasts=15):
+    """A fault that the hub invokes after a second; a client that does not try again sees each refusal."""
+    device = client(kind, connection_retry=False)
     begun = time.monotonic()
-    message = inject(device, kind, 1, 4)
-    eventually(lambda: False in device.states, kind + ": the connection is lost")
-    with refused(text, error):
+    message = inject(device, kind, 1, lasts)
+    eventually(lambda: lost(device), kind + ": the connection is lost")
+    with refused(kind + ": " + text, error):
         device.connect()
         device.send_message("refused")
-    check(time.monotonic() - begun < 5, kind + ": in time", time.monotonic() - begun)
-    time.sleep(max(0, begun + 5.5 - time.monotonic()))
-    device.connect()
-    device.send_message("after " + kind)
-    message.join(20)
+
+    def over():
+        try:
+            device.connect()
+            device.send_message("after")
+        except FAILURES:
+            time.sleep(0.5)
+            return None
+        return time.monotonic()
+
+    took = eventually(over, kind + ": over", seconds=100) - begun
+    check(took >= lasts, kind + ": not before its time", took)
+    message.join(60)
     check(not message.is_alive(), kind + ": sent again, the fault message has its answer", message.outcome)
-    device.shutdown()
-    bodies = [m["body"] for m in kept(ID)]
-    check("after " + kind in bodies, kind + ": over", bodies[-3:])
+    got = bodies(kind)
+    check("after" in got and " " not in got, kind + ": the device goes on", got)
     # What the SDK had sent without an answer it sends again, when it is connected.
-    check(kind == "InvokeQuotaExceeded" or "refused" not in bodies, kind + ": nothing came through")
+    check(kind == "InvokeMaxMessageQuota" or "refused" not in got, kind + ": nothing came through", got)
+    device.shutdown()
+
+
+AMQP = (
+    "KillAmqpConnection", "KillAmqpSession", "KillAmqpCBSLinkReq", "KillAmqpCBSLinkResp", "KillAmqpD2CLink", "KillAmqpC2DLink",
+    "KillAmqpTwinLinkReq", "KillAmqpTwinLinkResp", "KillAmqpMethodReqLink", "KillAmqpMethodRespLink", "ShutDownAmqp",
+)
+
+
+def telemetry():
+    """A fault that MQTT does not have is a message like others."""
+    device = client("amqp", connection_retry=False)
+    for kind in AMQP:
+        device.send_message(fault(kind, 0))
+        device.send_message("after " + kind)
+    got = kept("amqp", count=2 * len(AMQP))
+    equal([m["body"] for m in got], [text for kind in AMQP for text in (" ", "after " + kind)], "faults of AMQP are telemetry")
+    equal([m["applicationProperties"].get("AzIoTHub_FaultOperationType") for m in got[::2]], list(AMQP), "with their properties")
+    check(not lost(device), "the device goes on", device.states)
+    device.shutdown()
+
+
+FAULTS = {
+    "KillTcp": lambda: ending("KillTcp", 3),
+    "ShutDownMqtt": lambda: ending("ShutDownMqtt"),
+    "InvokeThrottling": lambda: invoked("InvokeThrottling", ConnectionFailedError, "connecting is refused"),
+    "InvokeAuthError": lambda: invoked("InvokeAuthError", CredentialError, "connecting is refused"),
+    "InvokeMaxMessageQuota": lambda: invoked(
+        "InvokeMaxMessageQuota", (ConnectionDroppedError, OperationCancelled), "sending ends the connection"),
+    "amqp": telemetry,
+}
+for name in FAULTS:
+    manager.create_device_with_sas(name, None, None, "enabled")
+passed = []
+threads = [threading.Thread(target=lambda name=name, run=run: (run(), passed.append(name))) for name, run in FAULTS.items()]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+equal(sorted(passed), sorted(FAULTS), "every fault to its end")
+cell(*("fault-" + kind for kind in (*(name for name in FAULTS if name != "amqp"), *AMQP)))
 finish()

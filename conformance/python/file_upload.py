@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.iot.device import IoTHubDeviceClient
 from azure.storage.blob import BlobClient, BlobServiceClient
 
-from common import ADMIN, DEVICE, DEVICE_OPTIONS, check, equal, fields, finish, refused, rest, sas, within
+from common import ADMIN, DEVICE, DEVICE_OPTIONS, cell, check, equal, eventually, fields, finish, kept, refused, rest, sas, within
 
 within(170)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
@@ -32,6 +32,8 @@ class Pattern(io.RawIOBase):
         text = (self.block * (n // len(self.block) + 1))[:n]
         self.sum.update(text)
         return text
+
+CELLS = {10 << 10: "upload-10k", 5 << 20: "upload-5m", 250 << 20: "upload-250m"}
 
 
 def upload(name, body, length):
@@ -54,6 +56,7 @@ def notification():
     return answer.json()
 
 
+client.connect()
 for size in json.loads(os.environ.get("SIZES", "[0, 10240, 5242880]")):
     name = "folder/file {}.bin".format(size)
     body = Pattern(size)
@@ -71,6 +74,10 @@ for size in json.loads(os.environ.get("SIZES", "[0, 10240, 5242880]")):
     for chunk in blob.download_blob(max_concurrency=1).chunks():
         got.update(chunk)
     equal(got.hexdigest(), body.sum.hexdigest(), "the content is the same")
+    client.send_message("uploaded {}".format(name))
+    eventually(lambda: "uploaded " + name in [m["body"] for m in kept(ID)], "the device's connection is as it was")
+    if size in CELLS:
+        cell(CELLS[size])
 
 if os.environ.get("FAULTS"):
     container = account.get_container_client("uploads")

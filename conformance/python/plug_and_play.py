@@ -7,7 +7,7 @@ from azure.iot.device import IoTHubDeviceClient, Message, MethodResponse
 from azure.iot.hub import DigitalTwinClient, IoTHubRegistryManager
 from azure.iot.hub.models import QuerySpecification
 
-from common import DEVICE, DEVICE_OPTIONS, SERVICE, check, equal, eventually, fields, finish, kept, within
+from common import DEVICE, DEVICE_OPTIONS, SERVICE, cell, check, equal, eventually, fields, finish, kept, within
 
 within(60)
 ID = fields(DEVICE)["DeviceId"]
@@ -99,4 +99,5 @@ device = IoTHubDeviceClient.create_from_connection_string(DEVICE, product_info=N
 device.connect()
 equal(twins.get_digital_twin(ID)["$metadata"]["$model"], NEXT, "another connection brings another model")
 device.shutdown()
+cell("plug-and-play")
 finish()

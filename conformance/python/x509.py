@@ -7,7 +7,7 @@ from azure.iot.device import IoTHubDeviceClient, X509
 from azure.iot.device.exceptions import CredentialError
 from azure.iot.hub import IoTHubRegistryManager
 
-from common import DEVICE_OPTIONS, SERVICE, equal, fields, finish, kept, refused, within
+from common import DEVICE_OPTIONS, SERVICE, cell, equal, fields, finish, kept, refused, within
 
 within(60)
 HOST = fields(SERVICE)["HostName"]
@@ -31,4 +31,5 @@ with refused("another certificate", CredentialError):
 manager.create_device_with_sas("keyed", None, None, "enabled")
 with refused("a certificate for a device that has keys", CredentialError):
     client(device_id="keyed").connect()
+cell("x509-thumbprint")
 finish()

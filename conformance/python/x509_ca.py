@@ -8,7 +8,7 @@ from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, X509
 from azure.iot.device.exceptions import CredentialError
 from azure.iot.hub import IoTHubRegistryManager
 
-from common import ADMIN, DEVICE_OPTIONS, SERVICE, equal, eventually, fields, finish, kept, refused, within
+from common import ADMIN, DEVICE_OPTIONS, SERVICE, cell, equal, eventually, fields, finish, kept, refused, within
 
 within(90)
 HOST = fields(SERVICE)["HostName"]
@@ -72,4 +72,5 @@ eventually(lambda: not device.connected, "its device is disconnected")
 device.shutdown()
 with refused("a certificate of the removed authority", CredentialError):
     client("signed").connect()
+cell("x509-ca")
 finish()
