@@ -65,6 +65,7 @@ func libraries() map[string][]string {
 			"admin/...",
 		},
 		"go.etcd.io/bbolt":                 {"store/bolt"},
+		"go.yaml.in/yaml":                  {"seed"},
 		"github.com/alecthomas/kong":       {"cmd/hubnerite/..."},
 		"github.com/alecthomas/participle": {"query"},
 		// A test of amqp has a client on the other end.
@@ -78,6 +79,7 @@ func testOnly() []string {
 		"github.com/Azure/go-amqp",
 		"github.com/google/go-cmp",
 		"github.com/rogpeppe/go-internal",
+		"github.com/santhosh-tekuri/jsonschema",
 		"go.uber.org/goleak",
 		"pgregory.net/rapid",
 		"testing",

@@ -1,0 +1,121 @@
+package seed
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// File is a seed that was read and checked as far as it can be without a hub.
+type File struct {
+	Document
+	// Name is the one it was read under.
+	Name string
+	root *node
+}
+
+// Options vary reading.
+type Options struct {
+	// ReadFile returns the content of a file that the seed names; nil refuses those.
+	ReadFile func(name string) ([]byte, error)
+}
+
+// Load reads a file and those that it names, the paths of which begin at its folder.
+func Load(path string) (*File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, Options{ReadFile: func(name string) ([]byte, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(path), name)
+		}
+		return os.ReadFile(name)
+	}})
+}
+
+// Parse reads a seed and checks it. The name is for messages; one that ends in .json says that the text is JSON, and so does a text that is.
+// An error that says what is wrong with it is Problems.
+func Parse(name string, data []byte, o Options) (*File, error) {
+	f := &File{Name: name}
+	problems := f.parse(data, o)
+	if len(problems) == 0 {
+		return f, nil
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	if more := len(problems) - maxProblems; more > 0 {
+		problems = append(problems[:maxProblems], Problem{Message: fmt.Sprintf("%d more problems", more)})
+	}
+	for i := range problems {
+		problems[i].File = name
+	}
+	return nil, Problems(problems)
+}
+
+func (f *File) parse(data []byte, o Options) []Problem {
+	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	switch {
+	case len(data) > MaxFileSize:
+		return []Problem{{Message: fmt.Sprintf("a seed has at most %d MiB", MaxFileSize>>20)}}
+	case !utf8.Valid(data):
+		return []Problem{{Message: "a seed is UTF-8"}}
+	}
+	read := parseYAML
+	if strings.EqualFold(filepath.Ext(f.Name), ".json") || json.Valid(data) {
+		read = parseJSON
+	}
+	root, err := read(data)
+	if err != nil {
+		var problem Problem
+		if !errors.As(err, &problem) {
+			problem = Problem{Message: err.Error()}
+		}
+		return []Problem{problem}
+	}
+	f.root = root
+	if root.kind == kindNull {
+		// An empty file is a seed of nothing.
+		return nil
+	}
+	d := newDecoder()
+	d.decode(root, reflect.ValueOf(&f.Document).Elem(), field{}, "a seed")
+	if len(d.problems) > 0 {
+		return d.problems
+	}
+	v := newValidator(o)
+	v.document(&f.Document, root)
+	return v.problems
+}
+
+// Place returns where a value is, as far as the path leads: texts are names of members, numbers places in lists.
+func (f *File) Place(path ...any) Position {
+	if f.root == nil {
+		return Position{}
+	}
+	n := f.root
+	for _, step := range path {
+		var next *node
+		switch step := step.(type) {
+		case string:
+			next = n.member(step)
+		case int:
+			if step < len(n.items) {
+				next = n.items[step]
+			}
+		}
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n.at
+}
