@@ -90,7 +90,7 @@ func (e *Emulator) issueDevice(ctx context.Context, with *hub.Hub, request Devic
 	}
 	e.issuing.Lock()
 	defer e.issuing.Unlock()
-	now := e.cfg.Now()
+	now := e.clock.Real()
 	authority, _, err := trust.LoadOrCreateDeviceAuthority(e.dir, now)
 	if err != nil {
 		return DeviceCertificate{}, err

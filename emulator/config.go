@@ -106,7 +106,7 @@ type Config struct {
 	// StrictAPIVersion refuses api-versions that Azure is not known to have.
 	StrictAPIVersion bool
 
-	// Now is the clock; nil means time.Now.
+	// Now is the real time, which the clock shows until it is moved; nil means time.Now.
 	Now func() time.Time
 	// Logger takes what happens; nil discards.
 	Logger *slog.Logger

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubnerite/hubnerite/clock"
 	"github.com/hubnerite/hubnerite/emulator/trust"
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/internal/filelock"
@@ -23,6 +24,7 @@ const sweepInterval = 500 * time.Millisecond
 // Emulator is a running emulator. It is safe for concurrent use.
 type Emulator struct {
 	cfg     Config
+	clock   *clock.Clock
 	notices []string
 	trust   *trust.Server
 	// first is the default hub, which the configuration describes.
@@ -64,6 +66,8 @@ func Start(ctx context.Context, cfg Config) (*Emulator, error) {
 		return nil, err
 	}
 	e := &Emulator{cfg: cfg.withDefaults(), listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+	e.clock = clock.New(e.cfg.Now)
+	e.cfg.Now = e.clock.Now
 	if err := e.start(ctx); err != nil {
 		// What was opened is closed at once: nobody is connected yet.
 		_ = e.Close(ctx)
@@ -85,7 +89,7 @@ func (e *Emulator) start(ctx context.Context) error {
 	}
 	e.covered = trust.ServerNames(e.cfg.certificateHosts()...)
 	e.trust, err = trust.Load(trust.Options{
-		Dir: dir, Hosts: e.cfg.certificateHosts(), CertFile: e.cfg.CertFile, KeyFile: e.cfg.KeyFile, Now: e.cfg.Now(),
+		Dir: dir, Hosts: e.cfg.certificateHosts(), CertFile: e.cfg.CertFile, KeyFile: e.cfg.KeyFile, Now: e.clock.Real(),
 	})
 	if err != nil {
 		return err
@@ -198,7 +202,7 @@ func (e *Emulator) closeListeners() error {
 	return errors.Join(errs...)
 }
 
-// startSweeping calls the hub's sweep and the further one from a ticker.
+// startSweeping calls the hub's sweep and the further one from a ticker, and when the clock is moved.
 func (e *Emulator) startSweeping(further func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -215,7 +219,9 @@ func (e *Emulator) startSweeping(further func()) {
 			}
 		}
 	}()
+	unwatch := e.watchClock(further)
 	e.onClose("sweep", func(context.Context) error {
+		unwatch()
 		close(stop)
 		<-stopped
 		return nil

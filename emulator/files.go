@@ -30,7 +30,7 @@ func (h *hosted) openFiles(ctx context.Context, l *life, dir string) (hub.FileSt
 	}
 	var err error
 	l.blobs, err = blob.NewServer(blob.Options{
-		Dir: dir, Sync: e.cfg.Durability == string(store.DurabilityFsync), Logger: e.cfg.Logger, Version: Version(), Now: e.cfg.Now,
+		Dir: dir, Sync: e.cfg.Durability == string(store.DurabilityFsync), Logger: e.cfg.Logger, Version: Version(), Now: e.cfg.Now, Real: e.clock.Real,
 	})
 	if err != nil {
 		return nil, err
@@ -38,7 +38,8 @@ func (h *hosted) openFiles(ctx context.Context, l *life, dir string) (hub.FileSt
 	if e.cfg.StorageConnectionString != "" {
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
-		return blobcontainer.OpenAccount(ctx, e.cfg.StorageConnectionString, e.cfg.StorageContainer, e.cfg.Now)
+		account, err := blobcontainer.OpenAccount(ctx, e.cfg.StorageConnectionString, e.cfg.StorageContainer, e.clock.Real)
+		return &foreignFiles{account, e.clock}, err
 	}
 	if err := l.blobs.MakeContainer(e.cfg.StorageContainer); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (h *hosted) begin(ctx context.Context, dir string) (*life, error) {
 func (h *hosted) open(ctx context.Context, l *life, dir string) error {
 	e := h.e
 	reg, err := registry.New(registry.Options{
-		Records: l.stores.records, Documents: l.stores.documents, Policies: h.policies, Now: e.cfg.Now, Logger: e.cfg.Logger,
+		Records: l.stores.records, Documents: l.stores.documents, Policies: h.policies, Now: e.cfg.Now, Real: e.clock.Real, Logger: e.cfg.Logger,
 		OwnsHost: h.owns,
 	})
 	if err != nil {
