@@ -19,10 +19,12 @@ func httpScenarios() []scenario {
 		{"python_device_http", []string{"python"}, single("device_http.py")},
 		{"python_file_upload", []string{"python"}, func(t *testing.T, s *site) { pythonUpload(t, s, "FAULTS=1") }},
 		{"python_file_upload_websocket", []string{"python"}, func(t *testing.T, s *site) { pythonUpload(t, s, overWebSockets) }},
-		{"python_file_upload_250mb", []string{"python"}, func(t *testing.T, s *site) { largeUpload(t, s) }},
-		{"python_file_upload_250mb_websocket", []string{"python"}, func(t *testing.T, s *site) { largeUpload(t, s, overWebSockets) }},
+		{"python_file_upload_250mb", []string{"python"}, func(t *testing.T, s *site) { largeUpload(t, s, pythonUpload) }},
+		{"python_file_upload_250mb_websocket", []string{"python"}, func(t *testing.T, s *site) { largeUpload(t, s, pythonUpload, overWebSockets) }},
 		{"node_file_upload", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s) }},
-		{"node_file_upload_websocket", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s, "WEBSOCKETS=1") }},
+		{"node_file_upload_websocket", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s, overWebSockets) }},
+		{"node_file_upload_250mb", []string{"node"}, func(t *testing.T, s *site) { largeUpload(t, s, nodeUpload) }},
+		{"node_file_upload_250mb_websocket", []string{"node"}, func(t *testing.T, s *site) { largeUpload(t, s, nodeUpload, overWebSockets) }},
 	}
 }
 
@@ -33,10 +35,11 @@ func pythonUpload(t *testing.T, s *site, extra ...string) *hub {
 	return h
 }
 
-func nodeUpload(t *testing.T, s *site, extra ...string) {
+func nodeUpload(t *testing.T, s *site, extra ...string) *hub {
 	t.Helper()
 	h := s.startHub(t, "--device", "d1")
 	s.judgeItselfNode(t, h, "file_upload.js", append(extra, storage(h))...)
+	return h
 }
 
 func storage(h *hub) string {
@@ -44,8 +47,8 @@ func storage(h *hub) string {
 }
 
 // largeUpload uploads a file that is larger than the emulator may become.
-func largeUpload(t *testing.T, s *site, extra ...string) {
-	h := pythonUpload(t, s, append(extra, fmt.Sprintf("SIZES=[%d]", 250<<20))...)
+func largeUpload(t *testing.T, s *site, upload func(*testing.T, *site, ...string) *hub, extra ...string) {
+	h := upload(t, s, append(extra, fmt.Sprintf("SIZES=[%d]", 250<<20))...)
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.ready.PID))
 	if os.IsNotExist(err) {
 		return // not Linux

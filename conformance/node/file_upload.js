@@ -1,17 +1,36 @@
 'use strict';
-// azure-iot-device uploads files over HTTPS, whatever its own transport; azure-iothub is told of them over AMQP.
+// azure-iot-device uploads files over HTTPS, whatever its own transport, of SIZES bytes; azure-iothub is told of them over AMQP.
 
 const assert = require('assert');
 const crypto = require('crypto');
 const { Readable } = require('stream');
-const { Client: DeviceClient } = require('azure-iot-device');
-const mqtt = require('azure-iot-device-mqtt');
+const { pipeline } = require('stream/promises');
+const { Client: DeviceClient, Message } = require('azure-iot-device');
 const iothub = require('azure-iothub');
 const { BlobServiceClient } = require('@azure/storage-blob');
-const { transport, SERVICE, DEVICE, ID, eventually, main } = require('./common');
+const { transport, cell, SERVICE, DEVICE, ID, eventually, main } = require('./common');
+const { deviceTransport, newDevice } = require('./transports');
 
-main(90, async () => {
-  const device = DeviceClient.fromConnectionString(DEVICE, transport(mqtt, 'Mqtt'));
+const NAMES = process.env.WEBSOCKETS ? ['mqtt', 'amqp'] : ['mqtt', 'amqp', 'http'];
+const FEATURES = new Map([[10 << 10, 'upload-10k'], [5 << 20, 'upload-5m'], [250 << 20, 'upload-250m']]);
+const SIZES = process.env.SIZES ? JSON.parse(process.env.SIZES) : [10 << 10, 5 << 20];
+
+/** A file of the size, never whole in memory; its hash is known when it has been read. */
+function file(size) {
+  const hash = crypto.createHash('sha1');
+  const block = crypto.randomBytes(Math.min(size, 1 << 20));
+  function* pieces() {
+    for (let at = 0; at < size; at += block.length) {
+      const piece = Buffer.from(block.subarray(0, size - at));
+      piece.writeUInt32BE(at); // no two are the same
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  return { stream: Readable.from(pieces()), hash };
+}
+
+main(170, async () => {
   const service = iothub.Client.fromConnectionString(SERVICE, transport(iothub, 'Amqp'));
   await service.open();
   const seen = [];
@@ -22,7 +41,7 @@ main(90, async () => {
     const told = JSON.parse(m.getData().toString());
     const before = seen.filter((s) => s.blobName === told.blobName).length;
     seen.push(told);
-    // The first of the large file is given back, and comes again.
+    // The first of a large file is given back, and comes again.
     const settle = told.blobSizeInBytes > 1e6 && before === 0 ? 'abandon' : 'complete';
     receiver[settle](m, (err) => {
       if (err) {
@@ -32,21 +51,34 @@ main(90, async () => {
     });
   });
 
-  const account = BlobServiceClient.fromConnectionString(process.env.AZURE_STORAGE_CONNECTION_STRING);
-  for (const size of [10 * 1024, 5 * 1024 * 1024]) {
-    const content = crypto.randomBytes(size);
-    const name = `files/${size}.bin`;
-    await device.uploadToBlob(name, Readable.from([content]), size);
-    const told = await eventually(() => seen.find((s) => s.blobName === `${ID}/${name}`), `told of ${size} bytes`);
-    assert.strictEqual(told.deviceId, ID);
-    assert.strictEqual(told.blobSizeInBytes, size);
-    const blob = account.getContainerClient('uploads').getBlobClient(told.blobName);
-    assert.ok(told.blobUri.endsWith(`/uploads/${ID}/${name}`), told.blobUri);
-    assert.ok(content.equals(await blob.downloadToBuffer()), 'the content is the same');
+  const container = BlobServiceClient.fromConnectionString(process.env.AZURE_STORAGE_CONNECTION_STRING).getContainerClient('uploads');
+  for (const kind of NAMES) {
+    const id = `d-${kind}`;
+    const device = DeviceClient.fromConnectionString(await newDevice(id), deviceTransport(kind));
+    await device.open();
+    await device.sendEvent(new Message('a file comes'));
+    for (const size of SIZES) {
+      const { stream, hash } = file(size);
+      const name = `files/${size}.bin`;
+      await device.uploadToBlob(name, stream, size);
+      const ofThis = (s) => s.blobName === `${id}/${name}`;
+      const told = await eventually(() => seen.find(ofThis), `${kind}: told of ${size} bytes`, 60);
+      assert.strictEqual(told.deviceId, id);
+      assert.strictEqual(told.blobSizeInBytes, size);
+      assert.ok(told.blobUri.endsWith(`/uploads/${id}/${name}`), told.blobUri);
+      const blob = container.getBlobClient(told.blobName);
+      const stored = crypto.createHash('sha1');
+      await pipeline((await blob.download()).readableStreamBody, stored);
+      assert.strictEqual(stored.digest('hex'), hash.digest('hex'), 'the content is the same');
+      if (size > 1e6) await eventually(() => seen.filter(ofThis).length === 2, 'the notification that was given back came again', 60);
+      await blob.delete();
+      cell(kind, FEATURES.get(size));
+    }
+    await device.close();
   }
-  await eventually(() => seen.length === 3, 'the notification that was given back came again');
 
   // By the two calls that the programs of the documentation make.
+  const device = DeviceClient.fromConnectionString(DEVICE, deviceTransport('mqtt'));
   const place = await device.getBlobSharedAccessSignature('by hand.txt');
   assert.strictEqual(place.blobName, `${ID}/by hand.txt`);
   await device.notifyBlobUploadStatus(place.correlationId, false, 500, 'never written');
