@@ -1,15 +1,17 @@
 'use strict';
-// Devices over MQTT, AMQP and HTTPS whose certificates an authority has signed, by way of an intermediate one. CERTS is a folder:
-// NAME.pem is a certificate with what leads to its root, NAME.key its key. The hub was started with root.pem.
+// Devices over MQTT, AMQP and HTTPS whose certificates an authority has signed, by way of an intermediate one, and one whose
+// certificate the hub knows by its thumbprint. CERTS is a folder: NAME.pem is a certificate with what leads to its root, NAME.key
+// its key. The hub was started with root.pem.
 
 const assert = require('assert');
+const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');
 const { Client, Message } = require('azure-iot-device');
 const { NoRetry } = require('azure-iot-common');
 const { Http } = require('azure-iot-device-http');
 const iothub = require('azure-iothub');
-const { transport, SERVICE, ADMIN, fields, refused, eventually, kept, main } = require('./common');
+const { transport, cell, SERVICE, ADMIN, fields, refused, eventually, kept, main } = require('./common');
 
 const file = (name) => fs.readFileSync(path.join(process.env.CERTS, name), 'utf-8');
 
@@ -46,6 +48,15 @@ main(120, async () => {
     deviceId: 'pinned', status: 'enabled',
     authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint: thumbprint, secondaryThumbprint: thumbprint } },
   });
+  // By its thumbprint any certificate will do, also of an authority that nobody knows.
+  const own = new crypto.X509Certificate(file('unknown.pem'));
+  await registry.create({
+    deviceId: 'self', status: 'enabled', authentication: {
+      type: 'selfSigned', x509Thumbprint: {
+        primaryThumbprint: own.fingerprint.replace(/:/g, ''), secondaryThumbprint: own.fingerprint256.replace(/:/g, ''),
+      },
+    },
+  });
   const put = await fetch(`${ADMIN}/certificates/unverified`, {
     method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ certificate: file('unverified-root.pem') }),
   });
@@ -64,6 +75,13 @@ main(120, async () => {
     assert.ok(messages[sent - 1].systemProperties.connectionAuthMethod.includes('"type":"x509"'));
     console.log('ok: devices with signed certificates over', kind);
 
+    const self = await use(Transport, 'unknown', 'self');
+    await self.close();
+    const bySelf = await kept('self');
+    assert.strictEqual(bySelf.length, sent);
+    assert.ok(bySelf[sent - 1].systemProperties.connectionAuthMethod.includes('"type":"x509"'));
+    console.log('ok: a device with a thumbprint over', kind);
+
     for (const [name, id, claim] of [
       ['expired', 'signed', 'an expired certificate'],
       ['unknown', 'signed', 'a root that nobody registered'],
@@ -71,9 +89,11 @@ main(120, async () => {
       ['alone', 'signed', 'a certificate without its intermediate'],
       ['rsa', 'signed', "another device's certificate"],
       ['signed', 'pinned', 'a chain for a device that has a thumbprint'],
+      ['signed', 'self', "not the thumbprint's certificate"],
     ]) {
       assert.strictEqual((await refused(use(Transport, name, id), `${kind}: ${claim}`)).name, 'UnauthorizedError');
     }
+    cell(kind, 'x509-thumbprint', 'x509-ca');
   }
   await registry.update(signed('rsa', 'disabled'));
   for (const [kind, Transport] of Object.entries(transports)) {
