@@ -31,6 +31,9 @@ type Options struct {
 	// IssueDevice signs a certificate for tests of an authority that it registers with the hub; nil when there is
 	// nobody to do it.
 	IssueDevice func(context.Context, *hub.Hub, DeviceCertificateRequest) (DeviceCertificate, error)
+	// Service returns the service API of a hub, "" for the default one, as its owner sees it: requests to it carry no
+	// credential. nil when it is not offered.
+	Service func(hub string) (http.Handler, error)
 	// Hosts are the host names and addresses, without ports, that requests may
 	// name besides the loopback ones: the configured bind address and names. An
 	// unspecified address (0.0.0.0, ::) accepts every address, but no name.
@@ -100,9 +103,8 @@ func New(o Options) http.Handler {
 	s.describeHubParameter()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)
-	mux.Get("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/docs", http.StatusFound)
-	})
+	mux.HandleFunc(servicePrefix+"/*", s.service)
+	s.serveDashboard(mux)
 	return mux
 }
 

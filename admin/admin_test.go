@@ -112,9 +112,6 @@ func TestDocumentation(t *testing.T) {
 			t.Errorf("the page contains %q", foreign)
 		}
 	}
-	if rec := w.get("/"); rec.Code != http.StatusFound || rec.Header().Get("Location") != "/docs" {
-		t.Errorf("/: %d %s", rec.Code, rec.Header().Get("Location"))
-	}
 }
 
 func TestUnknown(t *testing.T) {

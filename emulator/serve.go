@@ -28,17 +28,20 @@ const httpGrace = time.Second
 func (e *Emulator) serve() error {
 	lookup := hub.Lookup(func(name string) (*hub.Hub, error) { return e.lookup(name).now.Load().hub, nil })
 
+	// Made before anything is served, and called after.
+	var serviceOf func(hub string) (http.Handler, error)
 	management := e.httpServer(nameAdmin, admin.New(admin.Options{
+		Service: func(hub string) (http.Handler, error) { return serviceOf(hub) },
 		Hub: e.hubNamed, Info: e.infoOf, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
-	// Made before anything is served, and called after.
 	var openWebSocket func(ctx context.Context, c net.Conn, protocol string)
 	api := rest.New(rest.Options{
 		Hubs: lookup, Logger: e.cfg.Logger, StrictAPIVersion: e.cfg.StrictAPIVersion, Version: Version(), Now: e.cfg.Now,
 		WebSocket: func(ctx context.Context, c net.Conn, protocol string) { openWebSocket(ctx, c, protocol) },
 	})
 	e.onClose("websockets", api.Shutdown)
+	serviceOf = e.serviceOf(api)
 	service := e.httpServer(nameHTTPS, e.withBlobs(api), rest.Configure)
 	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
 	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
