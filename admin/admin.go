@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
+	"github.com/hubnerite/hubnerite/clock"
 	"github.com/hubnerite/hubnerite/hub"
 )
 
@@ -25,6 +26,8 @@ type Options struct {
 	// Ready returns the names of the listeners that are not bound yet, such as
 	// "mqtt"; none means ready.
 	Ready func() []string
+	// Clock is the clock of the hubs.
+	Clock *clock.Clock
 	// CA returns the certificate authority as PEM; nil, or a func that returns
 	// nothing, when the operator brought a certificate.
 	CA func() []byte
@@ -95,6 +98,7 @@ func New(o Options) http.Handler {
 	s.registerHealth()
 	s.registerInfo()
 	s.registerMessages()
+	s.registerClock()
 	s.registerRouting()
 	s.registerConsumerGroups()
 	s.registerC2D()
