@@ -49,10 +49,10 @@ type device struct {
 
 	mu sync.Mutex
 	// ended is why the device is over; nil while it lives.
-	ended error
-	links map[*deviceLink]struct{}
+	ended       error
+	links       map[*deviceLink]struct{}
+	c2d, inputs c2dKind
 	// The links on which the hub sends, in the order attached: the last one counts.
-	c2d            []*c2dSource
 	methods, twins []*outlet
 	// early are twin answers that wait for the first link to send them on.
 	early [][]byte
@@ -101,7 +101,7 @@ func (p *peer) attachDevice(a *amqp.Attach) (*amqp.Acceptance, error) {
 	case node == nodeTelemetry && sends:
 		return d.openTelemetry(l), nil
 	case node == nodeTelemetry:
-		return d.openInputs(l), nil
+		return d.openInputs(l, a.Sender), nil
 	case node == nodeC2D:
 		return d.openC2D(l, a.Sender), nil
 	case node == nodeMethods && sends:
@@ -140,7 +140,11 @@ func (p *peer) join(id iothub.ID, modelID string, l *deviceLink) (*device, error
 
 // connect makes the hub's connection of an identity, which evicts an older one.
 func (p *peer) connect(id iothub.ID, modelID string) (*device, error) {
-	d := &device{peer: p, id: id, links: map[*deviceLink]struct{}{}}
+	d := &device{
+		peer: p, id: id, links: map[*deviceLink]struct{}{},
+		c2d:    c2dKind{enable: (*hub.Connection).EnableC2D, receive: (*hub.Connection).ReceiveC2D},
+		inputs: c2dKind{enable: (*hub.Connection).EnableInputs, receive: (*hub.Connection).ReceiveInput},
+	}
 	d.ctx, d.stop = context.WithCancel(p.conn.Context())
 	grant, err := p.deviceGrant(d.ctx, id)
 	if err != nil {

@@ -13,11 +13,13 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
-// c2dSource is a link on which a device gets cloud-to-device messages.
+// c2dSource is a link on which a device gets cloud-to-device messages, or a module
+// the messages at its inputs.
 type c2dSource struct {
 	device *device
 	link   *deviceLink
 	sender *amqp.Sender
+	kind   *c2dKind
 	// held is a message that is locked and could not be sent yet; guarded by
 	// device.pumping.
 	held *hub.Delivery
@@ -25,14 +27,33 @@ type c2dSource struct {
 	until time.Time
 }
 
-// openC2D opens such a link.
+// c2dKind are the links for messages of one kind, with what the hub has for them.
+type c2dKind struct {
+	// links in the order attached: the last one counts. Guarded by device.mu.
+	links   []*c2dSource
+	enable  func(*hub.Connection, bool)
+	receive func(*hub.Connection) (hub.Delivery, bool)
+}
+
+// openC2D opens a link for cloud-to-device messages.
 func (d *device) openC2D(l *deviceLink, s *amqp.Sender) *amqp.Acceptance {
-	c := &c2dSource{device: d, link: l, sender: s}
+	return d.openSource(&d.c2d, l, s)
+}
+
+// openInputs opens the link on which a module gets the messages at its inputs. It has
+// the address on which the module sends telemetry.
+// Source: IoT Edge hub, AMQP (module messages); the device SDKs.
+func (d *device) openInputs(l *deviceLink, s *amqp.Sender) *amqp.Acceptance {
+	return d.openSource(&d.inputs, l, s)
+}
+
+func (d *device) openSource(kind *c2dKind, l *deviceLink, s *amqp.Sender) *amqp.Acceptance {
+	c := &c2dSource{device: d, link: l, sender: s, kind: kind}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.c2d = append(d.c2d, c)
+	kind.links = append(kind.links, c)
 	// After the end of an earlier link, which gives back what that had locked.
-	d.doLocked(func() { d.conn.EnableC2D(true) })
+	d.doLocked(func() { kind.enable(d.conn, true) })
 	return &amqp.Acceptance{Source: c, MaxMessageSize: iothub.MaxTelemetrySize}
 }
 
@@ -50,8 +71,14 @@ func (d *device) C2DWaiting() {
 func (d *device) pumpC2D() {
 	d.pumping.Lock()
 	defer d.pumping.Unlock()
+	d.pumpKind(&d.c2d)
+	d.pumpKind(&d.inputs)
+}
+
+// pumpKind is pumpC2D for one kind of messages, with d.pumping held.
+func (d *device) pumpKind(kind *c2dKind) {
 	for {
-		c := last(d, &d.c2d)
+		c := last(d, &kind.links)
 		if c == nil || !c.takeLocked() {
 			return
 		}
@@ -62,7 +89,7 @@ func (d *device) pumpC2D() {
 		case errors.Is(err, amqp.ErrWouldBlock): // Ready will come
 			return
 		default: // the link's end gives the message back
-			d.peer.log.Debug("cloud-to-device message not sent", "device", d.id, "err", err)
+			d.peer.log.Debug("message to the device not sent", "device", d.id, "err", err)
 			return
 		}
 	}
@@ -79,7 +106,7 @@ func (c *c2dSource) takeLocked() bool {
 		c.sender.WantReady()
 		return false
 	}
-	delivery, ok := c.device.conn.ReceiveC2D()
+	delivery, ok := c.kind.receive(c.device.conn)
 	if ok {
 		c.held, c.until = &delivery, now.Add(iothub.C2DLock)
 	}
@@ -105,16 +132,35 @@ func (c *c2dSource) send(delivery *hub.Delivery) error {
 	return err
 }
 
+// Where a message at an input carries what AMQP has no field for.
+// Source: IoT Edge hub, AMQP (constants of its message converter).
+const (
+	inputNameAnnotation          = "x-opt-input-name"
+	connectionDeviceIDAnnotation = "iothub-connection-device-id"
+	connectionModuleIDAnnotation = "iothub-connection-module-id"
+)
+
 // encodeC2D writes a message as devices get it.
 // Source: IoT Hub devguide, cloud-to-device messages; what the C# and Java
 // clients read, with its types.
 func encodeC2D(delivery *hub.Delivery, token uuid.UUID) ([]byte, error) {
 	m := &delivery.Message
-	b, err := wire.AppendMessageAnnotations(nil, wire.Map{}.
+	annotations := wire.Map{}.
 		Add(wire.Symbol("x-opt-sequence-number"), m.SequenceNumber).
 		Add(wire.Symbol("x-opt-lock-token"), wire.UUID(token)).
 		Add(wire.Symbol("iothub-enqueuedtime"), m.EnqueuedTime).
-		Add(wire.Symbol("iothub-deliverycount"), uint8(min(m.DeliveryCount, 255))))
+		Add(wire.Symbol("iothub-deliverycount"), uint8(min(m.DeliveryCount, 255)))
+	if m.Input != "" {
+		annotations = annotations.Add(wire.Symbol(inputNameAnnotation), m.Input).
+			Add(wire.Symbol(connectionDeviceIDAnnotation), m.From.DeviceID)
+		if m.From.IsModule() {
+			annotations = annotations.Add(wire.Symbol(connectionModuleIDAnnotation), m.From.ModuleID)
+		}
+		if m.System.InterfaceID != "" {
+			annotations = annotations.Add(wire.Symbol(interfaceIDAnnotation), m.System.InterfaceID)
+		}
+	}
+	b, err := wire.AppendMessageAnnotations(nil, annotations)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +169,11 @@ func encodeC2D(delivery *hub.Delivery, token uuid.UUID) ([]byte, error) {
 		To:          "/" + m.ID.ResourcePath() + "/messages/deviceBound",
 		ContentType: wire.Symbol(m.System.ContentType), ContentEncoding: wire.Symbol(m.System.ContentEncoding),
 		AbsoluteExpiryTime: m.ExpiryTime,
+	}
+	if m.Input != "" {
+		p.To = m.System.To
+		// The sender's, which is text; the hub's own is how long the message may wait.
+		p.AbsoluteExpiryTime, _ = time.Parse(time.RFC3339Nano, m.System.Expiry)
 	}
 	if m.System.UserID != "" {
 		p.UserID = []byte(m.System.UserID)
@@ -134,6 +185,10 @@ func encodeC2D(delivery *hub.Delivery, token uuid.UUID) ([]byte, error) {
 	if m.Ack != "" && m.Ack != iothub.AckNone {
 		application = application.Add(ackProperty, string(m.Ack))
 	}
+	if m.Input != "" {
+		application = addText(application, schemaProperty, m.System.Schema)
+		application = addText(application, creationTimeProperty, m.System.CreationTime)
+	}
 	for _, q := range m.Properties {
 		application = application.Add(q.Name, q.Value)
 	}
@@ -143,6 +198,13 @@ func encodeC2D(delivery *hub.Delivery, token uuid.UUID) ([]byte, error) {
 		}
 	}
 	return wire.AppendDataSection(b, m.Body), nil
+}
+
+func addText(m wire.Map, name, value string) wire.Map {
+	if value == "" {
+		return m
+	}
+	return m.Add(name, value)
 }
 
 // textOrNil keeps an ID that there is not off the wire.
@@ -190,9 +252,9 @@ func (c *c2dSource) settle(sent *amqp.Sent, token string, state wire.DeliverySta
 func (c *c2dSource) Closed(*amqp.Sender, []*amqp.Sent, error) {
 	d := c.device
 	d.mu.Lock()
-	d.c2d = slices.DeleteFunc(d.c2d, func(other *c2dSource) bool { return other == c })
-	if len(d.c2d) == 0 {
-		d.doLocked(func() { d.conn.EnableC2D(false) })
+	c.kind.links = slices.DeleteFunc(c.kind.links, func(other *c2dSource) bool { return other == c })
+	if len(c.kind.links) == 0 {
+		d.doLocked(func() { c.kind.enable(d.conn, false) })
 	} else {
 		d.doLocked(d.pumpC2D)
 	}

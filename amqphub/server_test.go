@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 type rig struct {
 	t      testing.TB
 	hub    *hub.Hub
+	store  *memory.Store
 	server *Server
 	addr   string
 
@@ -56,6 +57,7 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Now()}
 	st := memory.New(memory.Options{})
+	r.store = st
 	reg, err := registry.New(registry.Options{Records: st.Records(), Documents: st.Documents(), Now: r.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -138,25 +138,3 @@ func (m *message) telemetry() iothub.Telemetry {
 	}
 	return t
 }
-
-// openInputs opens the link on which a module waits for messages to its inputs.
-// They come from the edge runtime's routes, which a hub does not have: the link
-// stays idle.
-func (d *device) openInputs(l *deviceLink) *amqp.Acceptance {
-	return &amqp.Acceptance{Source: &idleSource{d, l}, MaxMessageSize: iothub.MaxTelemetrySize}
-}
-
-// idleSource is a link on which nothing is ever sent.
-type idleSource struct {
-	device *device
-	link   *deviceLink
-}
-
-// Ready implements amqp.Source.
-func (*idleSource) Ready(*amqp.Sender) {}
-
-// Outcome implements amqp.Source.
-func (*idleSource) Outcome(*amqp.Sent, wire.DeliveryState) {}
-
-// Closed implements amqp.Source.
-func (s *idleSource) Closed(*amqp.Sender, []*amqp.Sent, error) { s.device.leave(s.link) }

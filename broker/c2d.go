@@ -8,8 +8,15 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
-// c2dPump sends cloud-to-device messages while the client is subscribed and its
-// window has room. It owns the packet identifiers of this direction; they have
+// c2dOutlet is where messages of one kind go: base is the topic up to the property
+// bag, or up to the input's name; "" while the client is not subscribed.
+type c2dOutlet struct {
+	base string
+	qos  byte
+}
+
+// c2dPump sends cloud-to-device messages, and those at a module's inputs, while the
+// client is subscribed and its window has room. It owns the packet identifiers of this direction; they have
 // nothing to do with those of the client's own packets (MQTT 3.1.1 2.3.1).
 type c2dPump struct {
 	session *session
@@ -20,16 +27,14 @@ type c2dPump struct {
 	idle    sync.Cond
 	running bool
 	// again says that something changed while the pump ran.
-	again   bool
-	stopped bool
-	// base is the topic in front of the property bag; "" while not subscribed.
-	base string
-	qos  byte
+	again       bool
+	stopped     bool
+	c2d, inputs c2dOutlet
 	// sent are the unacknowledged messages by packet identifier.
 	sent   map[uint16]hub.Delivery
 	lastID uint16
 	// earlier are the packet identifiers of messages sent before in this session
-	// and not acknowledged, by sequence number: they go out again as duplicates
+	// and not acknowledged, by messageKey: they go out again as duplicates
 	// under the same identifier (MQTT 3.1.1 4.4).
 	earlier map[uint64]uint16
 }
@@ -43,11 +48,11 @@ func newC2DPump(s *session, window int) *c2dPump {
 // C2DWaiting implements hub.Client.
 func (s *session) C2DWaiting() { s.c2d.wake() }
 
-// configure sets where messages go; base "" means nowhere.
-func (p *c2dPump) configure(base string, qos byte) {
+// configure sets where messages go.
+func (p *c2dPump) configure(c2d, inputs c2dOutlet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.base, p.qos = base, qos
+	p.c2d, p.inputs = c2d, inputs
 }
 
 // wake starts the pump. It does not wait.
@@ -74,11 +79,9 @@ func (p *c2dPump) run() {
 	defer p.mu.Unlock()
 	for {
 		for p.againOrRoomLocked() {
+			c2d, inputs := p.c2d, p.inputs
 			p.mu.Unlock()
-			d, ok := p.session.link.ReceiveC2D()
-			if ok {
-				p.send(d)
-			}
+			ok := p.sendNext(c2d, p.session.link.ReceiveC2D) || p.sendNext(inputs, p.session.link.ReceiveInput)
 			p.mu.Lock()
 			if !ok {
 				break
@@ -94,25 +97,34 @@ func (p *c2dPump) run() {
 }
 
 func (p *c2dPump) againOrRoomLocked() bool {
-	return !p.stopped && p.base != "" && len(p.sent) < p.window
+	return !p.stopped && len(p.sent) < p.window
+}
+
+// sendNext sends the next message of one kind; false when there is none, or nowhere for it to go.
+func (p *c2dPump) sendNext(to c2dOutlet, receive func() (hub.Delivery, bool)) bool {
+	if to.base == "" {
+		return false
+	}
+	d, ok := receive()
+	if ok {
+		p.send(to, d)
+	}
+	return ok
 }
 
 // send publishes one message. What cannot be sent to this client ever is
 // dead-lettered.
-func (p *c2dPump) send(d hub.Delivery) {
+func (p *c2dPump) send(to c2dOutlet, d hub.Delivery) {
 	s := p.session
-	p.mu.Lock()
-	base, qos := p.base, p.qos
-	p.mu.Unlock()
-	topic := formatC2DTopic(base, &d.Message)
+	topic := formatC2DTopic(to.base, &d.Message)
 	if len(topic) > maxTopic {
-		s.log.Warn("cloud-to-device message rejected: its properties do not fit into a topic", "code", int(iothub.CodeMessageTooLarge))
+		s.log.Warn("message to the client rejected: its properties do not fit into a topic", "code", int(iothub.CodeMessageTooLarge))
 		if err := s.key.hub.RejectC2D(s.ctx, s.key.id, d.LockToken); err != nil {
 			s.log.Warn("message not rejected", "code", publicCode(err), "err", err)
 		}
 		return
 	}
-	if qos == 0 {
+	if to.qos == 0 {
 		if s.conn.write(appendPublish(nil, topic, d.Message.Body, 0, false, 0)) == nil {
 			p.complete(d)
 		}
@@ -127,16 +139,26 @@ func (p *c2dPump) send(d hub.Delivery) {
 func (p *c2dPump) track(d hub.Delivery) (id uint16, dup bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	number := d.Message.SequenceNumber
-	// Messages come in order: what is older has ended meanwhile.
-	maps.DeleteFunc(p.earlier, func(n uint64, _ uint16) bool { return n < number })
-	if id, dup = p.earlier[number]; dup {
-		delete(p.earlier, number)
+	key := messageKey(&d.Message)
+	// Messages of a kind come in order: what is older has ended meanwhile.
+	maps.DeleteFunc(p.earlier, func(k uint64, _ uint16) bool { return k < key && k&1 == key&1 })
+	if id, dup = p.earlier[key]; dup {
+		delete(p.earlier, key)
 	} else {
 		id = p.nextIDLocked()
 	}
 	p.sent[id] = d
 	return id, dup
+}
+
+// messageKey tells the messages of one client apart: the numbers of the two kinds have
+// nothing to do with each other.
+func messageKey(m *iothub.C2DMessage) uint64 {
+	key := m.SequenceNumber << 1
+	if m.Input != "" {
+		key |= 1
+	}
+	return key
 }
 
 // nextIDLocked returns an identifier that is not in use. There is always one:
@@ -182,7 +204,7 @@ func (p *c2dPump) complete(d hub.Delivery) {
 	s := p.session
 	s.key.hub.CompleteC2DAsync(s.key.id, d.LockToken, func(err error) {
 		if err != nil {
-			s.log.Info("cloud-to-device message not completed", "code", publicCode(err), "err", err)
+			s.log.Info("message not completed", "code", publicCode(err), "err", err)
 		}
 	})
 }
@@ -200,7 +222,7 @@ func (p *c2dPump) stop() map[uint64]uint16 {
 		unacknowledged = make(map[uint64]uint16, len(p.sent))
 	}
 	for id, d := range p.sent {
-		unacknowledged[d.Message.SequenceNumber] = id
+		unacknowledged[messageKey(&d.Message)] = id
 	}
 	return unacknowledged
 }
@@ -212,7 +234,7 @@ func (p *c2dPump) resume(unacknowledged map[uint64]uint16) {
 	p.earlier = unacknowledged
 }
 
-// formatC2DTopic returns the topic of a message: base, then the property bag,
+// formatC2DTopic returns the topic of a message: base, for an input its name and a slash, then the property bag,
 // all percent-encoded, with a system key first because the Java client looks for
 // the first %24. A system property without a value is not there; an application
 // property without one keeps its name and the equals sign.
@@ -221,6 +243,9 @@ func (p *c2dPump) resume(unacknowledged map[uint64]uint16) {
 func formatC2DTopic(base string, m *iothub.C2DMessage) string {
 	b := make([]byte, 0, len(base)+128)
 	b = append(b, base...)
+	if m.Input != "" {
+		b = append(appendEscaped(b, m.Input), '/')
+	}
 	first := true
 	system := func(key, value string) {
 		if value != "" {
@@ -228,10 +253,14 @@ func formatC2DTopic(base string, m *iothub.C2DMessage) string {
 		}
 	}
 	system("$.mid", m.System.MessageID)
-	system("$.to", "/"+m.ID.ResourcePath()+"/messages/deviceBound")
+	if m.Input != "" {
+		inputProperties(m, system)
+	} else {
+		system("$.to", "/"+m.ID.ResourcePath()+"/messages/deviceBound")
+	}
 	system("$.cid", m.System.CorrelationID)
 	system("$.uid", m.System.UserID)
-	if !m.ExpiryTime.IsZero() {
+	if !m.ExpiryTime.IsZero() && m.Input == "" {
 		system("$.exp", iothub.FormatTime(m.ExpiryTime))
 	}
 	system("$.ct", m.System.ContentType)
@@ -245,6 +274,19 @@ func formatC2DTopic(base string, m *iothub.C2DMessage) string {
 		}
 	}
 	return string(b)
+}
+
+// inputProperties are the system properties that only a message at an input has: what
+// its sender gave it, and who that is.
+// Source: IoT Edge hub, MQTT (system properties of outgoing messages).
+func inputProperties(m *iothub.C2DMessage, system func(key, value string)) {
+	system("$.to", m.System.To)
+	system("$.exp", m.System.Expiry)
+	system("$.schema", m.System.Schema)
+	system("$.ctime", m.System.CreationTime)
+	system("$.ifid", m.System.InterfaceID)
+	system("$.cdid", m.From.DeviceID)
+	system("$.cmid", m.From.ModuleID)
 }
 
 // ackProperty carries the feedback that a message asks for.

@@ -74,9 +74,8 @@ func (s *session) changeSubscriptions(next map[string]byte, answer []byte) {
 
 // apply tells the hub what the client now takes.
 func (s *session) apply(subscriptions map[string]byte) {
-	var methods, desired, c2d, twin bool
-	var base string
-	var qos byte
+	var methods, desired, twin bool
+	var c2d, inputs c2dOutlet
 	for filter, granted := range subscriptions {
 		kind, b, err := parseFilter(s.key.id, filter)
 		if err != nil {
@@ -88,22 +87,28 @@ func (s *session) apply(subscriptions map[string]byte) {
 			methods = true
 		case filterDesired:
 			desired = true
-		case filterC2D, filterModule:
-			// Of two filters that cover the messages the higher QoS counts
-			// (MQTT 3.1.1 3.3.5).
-			if !c2d || granted > qos || granted == qos && b < base {
-				base, qos = b, granted
-			}
-			c2d = true
+		case filterC2D:
+			c2d.cover(b, granted)
+		case filterInputs:
+			inputs.cover(b, granted)
+		case filterModule:
+			c2d.cover(b+"messages/devicebound/", granted)
+			inputs.cover(b+"inputs/", granted)
 		case filterTwinResponse:
 			twin = true
-		case filterInputs:
-			// Inputs are routed by an edge hub, not by the cloud.
 		}
 	}
 	s.twinResponses.Store(twin)
 	s.link.EnableMethods(methods)
 	s.link.EnableDesired(desired)
-	s.c2d.configure(base, qos)
-	s.link.EnableC2D(c2d)
+	s.c2d.configure(c2d, inputs)
+	s.link.EnableC2D(c2d.base != "")
+	s.link.EnableInputs(inputs.base != "")
+}
+
+// cover adds a filter: of two that cover the messages the higher QoS counts (MQTT 3.1.1 3.3.5).
+func (o *c2dOutlet) cover(base string, qos byte) {
+	if o.base == "" || qos > o.qos || qos == o.qos && base < o.base {
+		*o = c2dOutlet{base, qos}
+	}
 }

@@ -172,8 +172,8 @@ const (
 )
 
 // parseFilter parses a topic filter. Only the documented ones exist. base is the
-// topic under which cloud-to-device messages go to this subscriber, spelled as it
-// spelled its filter; "" for other kinds.
+// topic under which messages go to this subscriber, spelled as it spelled its
+// filter; for filterModule up to the module; "" for kinds without messages.
 func parseFilter(id iothub.ID, filter string) (kind filterKind, base string, err error) {
 	t := strings.TrimPrefix(filter, "/")
 	switch t {
@@ -191,9 +191,9 @@ func parseFilter(id iothub.ID, filter string) (kind filterKind, base string, err
 			case rest == "messages/devicebound/#":
 				return filterC2D, strings.TrimSuffix(filter, "#"), nil
 			case rest == "inputs/#" && id.IsModule():
-				return filterInputs, "", nil
+				return filterInputs, strings.TrimSuffix(filter, "#"), nil
 			case rest == "#" && id.IsModule():
-				return filterModule, owner + "messages/devicebound/", nil
+				return filterModule, owner, nil
 			}
 		}
 	}

@@ -63,31 +63,41 @@ func (h *Hub) sendC2D(ctx context.Context, m iothub.C2DMessage, stored func(numb
 	if err := h.checkExpiry(&m, now); err != nil {
 		return iothub.C2DMessage{}, err
 	}
+	m.Input = ""
 	m.EnqueuedTime, m.GenerationID, m.DeliveryCount = now, identity.GenerationID, 0
+	if err := h.enqueue(ctx, p, &m, now, iothub.MaxC2DQueue, stored); err != nil {
+		return iothub.C2DMessage{}, err
+	}
+	return m, nil
+}
+
+// enqueue puts a message into its queue, which holds up to limit, durably. The caller
+// holds p.io and has loaded p.
+func (h *Hub) enqueue(ctx context.Context, p *peer, m *iothub.C2DMessage, now time.Time, limit int, stored func(number uint64)) error {
 	p.mu.Lock()
-	expired := p.queue.refresh(now)
-	depth := p.queue.waiting()
+	queue := p.queueOf(m)
+	expired := queue.refresh(now)
+	depth := queue.waiting()
 	p.mu.Unlock()
 	h.endAll(p, expired, iothub.OutcomeExpired, now)
-	if depth >= iothub.MaxC2DQueue {
-		return iothub.C2DMessage{}, iothub.NewError(iothub.CodeDeviceMaximumQueueDepthExceeded,
-			"%d messages wait for %q already.", depth, m.ID)
+	if depth >= limit {
+		return iothub.NewError(iothub.CodeDeviceMaximumQueueDepthExceeded, "%d messages wait for %q already.", depth, m.ID)
 	}
-	if err := h.storeC2D(ctx, p, &m); errors.Is(err, store.ErrNotFound) {
+	if err := h.storeC2D(ctx, p, m); errors.Is(err, store.ErrNotFound) {
 		// Deleted with its device meanwhile.
-		return iothub.C2DMessage{}, iothub.NewError(iothub.CodeDeviceNotFound, "The device %q is not registered.", m.ID).WithCause(err)
+		return iothub.NewError(iothub.CodeDeviceNotFound, "The device %q is not registered.", m.ID).WithCause(err)
 	} else if err != nil {
-		return iothub.C2DMessage{}, err
+		return err
 	}
 	stored(m.SequenceNumber)
 	p.mu.Lock()
-	p.queue.insert(m.SequenceNumber, m)
+	queue.insert(m.SequenceNumber, *m)
 	p.lastUse = now
 	waiting := p.wakeLocked()
 	p.scheduleLocked()
 	p.mu.Unlock()
 	wake(waiting)
-	return m, nil
+	return nil
 }
 
 // checkC2D checks what does not depend on the receiver and fills in the ack.
@@ -137,7 +147,7 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 	now := h.now()
 	p.mu.Lock()
 	p.lastUse = now
-	d, ok, expired := p.receiveLocked(nil, now, now.Add(iothub.C2DLock))
+	d, ok, expired := p.receiveLocked(&p.queue, nil, now, now.Add(iothub.C2DLock))
 	if ok {
 		p.touch(now)
 		h.noteC2D(EventDelivered, d.Message, nil, "")
@@ -150,13 +160,18 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 // ReceiveC2D locks and returns the next waiting message for this connection;
 // false when there is none now. It does not wait.
 func (c *Connection) ReceiveC2D() (Delivery, bool) {
+	return c.receive(&c.p.queue, &c.c2d, &c.signalled)
+}
+
+// receive receives from one of the peer's queues, if the client takes its messages.
+func (c *Connection) receive(queue *c2dQueue, on, signalled *bool) (Delivery, bool) {
 	if !c.h.enter() {
 		return Delivery{}, false
 	}
 	defer c.h.leave()
 	p, now := c.p, c.h.now()
 	p.mu.Lock()
-	if p.conn != c || !c.c2d {
+	if p.conn != c || !*on {
 		p.mu.Unlock()
 		return Delivery{}, false
 	}
@@ -164,12 +179,12 @@ func (c *Connection) ReceiveC2D() (Delivery, bool) {
 	if !c.o.locksLast() {
 		until = now.Add(iothub.C2DLock)
 	}
-	d, ok, expired := p.receiveLocked(c, now, until)
+	d, ok, expired := p.receiveLocked(queue, c, now, until)
 	if ok {
 		p.touch(now)
 		c.h.noteC2D(EventDelivered, d.Message, c, "")
 	} else {
-		c.signalled = false
+		*signalled = false
 	}
 	p.mu.Unlock()
 	c.h.endSoon(p, expired, iothub.OutcomeExpired, now)
@@ -178,9 +193,9 @@ func (c *Connection) ReceiveC2D() (Delivery, bool) {
 
 // receiveLocked locks the next message; its caller stores the outcome of the
 // expired ones once it has left p.mu.
-func (p *peer) receiveLocked(c *Connection, now, until time.Time) (d Delivery, ok bool, expired []*c2dEntry) {
-	expired = p.queue.refresh(now)
-	if e := p.queue.next(); e != nil {
+func (p *peer) receiveLocked(queue *c2dQueue, c *Connection, now, until time.Time) (d Delivery, ok bool, expired []*c2dEntry) {
+	expired = queue.refresh(now)
+	if e := queue.next(); e != nil {
 		d, ok = e.lock(c, until), true
 	}
 	p.scheduleLocked()
@@ -234,7 +249,7 @@ func (h *Hub) settle(id iothub.ID, lockToken string, o iothub.Outcome, done func
 	defer h.release(p)
 	now := h.now()
 	p.mu.Lock()
-	e := p.queue.locked(lockToken, now)
+	e := p.heldLocked(lockToken, now)
 	if e == nil {
 		p.mu.Unlock()
 		done(errLockLost())
@@ -262,7 +277,7 @@ func (h *Hub) AbandonC2D(ctx context.Context, id iothub.ID, lockToken string) er
 	defer h.release(p)
 	now := h.now()
 	p.mu.Lock()
-	e := p.queue.locked(lockToken, now)
+	e := p.heldLocked(lockToken, now)
 	if e == nil {
 		p.mu.Unlock()
 		return errLockLost()
@@ -271,7 +286,7 @@ func (h *Hub) AbandonC2D(ctx context.Context, id iothub.ID, lockToken string) er
 	m.DeliveryCount++
 	e.unlock()
 	e.state = c2dReturning
-	if m.DeliveryCount >= h.o.C2D.MaxDeliveryCount {
+	if m.Input == "" && m.DeliveryCount >= h.o.C2D.MaxDeliveryCount {
 		e.state = c2dEnding
 	}
 	p.touch(now)
@@ -280,7 +295,7 @@ func (h *Hub) AbandonC2D(ctx context.Context, id iothub.ID, lockToken string) er
 		return wait(ctx, func(done func(error)) { h.end(p, e, iothub.OutcomeDeliveryCountExceeded, now, done) })
 	}
 	// The count is stored whether or not the caller is still there.
-	err := h.o.Queues.Replace(context.WithoutCancel(ctx), store.QueueName(id), e.number, iothub.AppendC2D(nil, &m))
+	err := h.o.Queues.Replace(context.WithoutCancel(ctx), queueName(&m), e.number, iothub.AppendC2D(nil, &m))
 	p.mu.Lock()
 	e.unlock()
 	switch {
@@ -288,7 +303,7 @@ func (h *Hub) AbandonC2D(ctx context.Context, id iothub.ID, lockToken string) er
 		e.m.DeliveryCount = m.DeliveryCount
 		h.noteC2D(EventAbandoned, e.m, nil, "")
 	case errors.Is(err, store.ErrNotFound):
-		p.queue.remove(e)
+		p.queueOf(&e.m).remove(e)
 		err = errLockLost()
 	}
 	waiting := p.wakeLocked()

@@ -41,8 +41,13 @@ type c2dEntry struct {
 // of enqueueing. It is memory only and guarded by its owner. A message that
 // comes back, whichever way, is at its old place again.
 // Source: IoT Hub devguide, cloud-to-device message life cycle.
+//
+// A module has another one like it, for its inputs; there, messages of a higher
+// priority come first.
 type c2dQueue struct {
 	entries []*c2dEntry
+	// mixed says that there were messages of different priorities.
+	mixed bool
 }
 
 // insert adds a message at the place of its number.
@@ -59,6 +64,7 @@ func (q *c2dQueue) insert(number uint64, m iothub.C2DMessage) {
 		return 0
 	})
 	if !found {
+		q.mixed = q.mixed || len(q.entries) > 0 && q.entries[0].m.Priority != m.Priority
 		q.entries = slices.Insert(q.entries, i, e)
 	}
 }
@@ -80,15 +86,22 @@ func (q *c2dQueue) refresh(now time.Time) (expired []*c2dEntry) {
 
 // next returns the message to receive next, or nil. The caller refreshed.
 func (q *c2dQueue) next() *c2dEntry {
+	var best *c2dEntry
 	for _, e := range q.entries {
-		switch e.state {
-		case c2dEnqueued:
-			return e
-		case c2dReturning:
-			return nil
+		if e.state != c2dEnqueued && e.state != c2dReturning {
+			continue
+		}
+		if best == nil || e.m.Priority < best.m.Priority {
+			best = e
+		}
+		if !q.mixed {
+			break
 		}
 	}
-	return nil
+	if best == nil || best.state == c2dReturning {
+		return nil
+	}
+	return best
 }
 
 // lock makes e invisible to others and returns it as a delivery.
@@ -109,6 +122,14 @@ func (q *c2dQueue) locked(token string, now time.Time) *c2dEntry {
 		}
 	}
 	return nil
+}
+
+// heldLocked returns the message, in whichever queue, under a lock that still holds, or nil.
+func (p *peer) heldLocked(token string, now time.Time) *c2dEntry {
+	if e := p.queue.locked(token, now); e != nil {
+		return e
+	}
+	return p.inputs.locked(token, now)
 }
 
 // releaseHolder gives back what a connection had locked; delivery counts stay.
@@ -139,6 +160,7 @@ func (q *c2dQueue) remove(e *c2dEntry) {
 	if i := slices.Index(q.entries, e); i >= 0 {
 		q.entries = slices.Delete(q.entries, i, i+1)
 	}
+	q.mixed = q.mixed && len(q.entries) > 0
 }
 
 // waiting counts the messages without an outcome, locked ones included.

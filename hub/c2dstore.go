@@ -25,18 +25,35 @@ func (h *Hub) load(ctx context.Context, p *peer, generation string) error {
 	if loaded {
 		return nil
 	}
-	name := store.QueueName(p.id)
-	entries, err := h.o.Queues.Load(ctx, name)
+	queue, err := h.loadQueue(ctx, p, store.QueueName(p.id), generation)
 	if err != nil {
 		return err
 	}
-	var queue c2dQueue
+	var inputs c2dQueue
+	if p.id.IsModule() {
+		if inputs, err = h.loadQueue(ctx, p, inputQueueName(p.id), generation); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue, p.inputs, p.loaded, p.nextExpiry, p.lastUse = queue, inputs, true, time.Time{}, h.now()
+	p.scheduleLocked()
+	return nil
+}
+
+// loadQueue reads one of the queues of p.
+func (h *Hub) loadQueue(ctx context.Context, p *peer, name, generation string) (queue c2dQueue, err error) {
+	entries, err := h.o.Queues.Load(ctx, name)
+	if err != nil {
+		return queue, err
+	}
 	var stale []uint64
 	for _, e := range entries {
 		m, err := iothub.DecodeC2D(e.Payload)
 		switch {
 		case err != nil:
-			h.o.Logger.Error("a stored cloud-to-device message cannot be read; it is passed over",
+			h.o.Logger.Error("a stored message cannot be read; it is passed over",
 				"device", p.id, "number", e.Number, "err", err)
 		case m.GenerationID != generation:
 			stale = append(stale, e.Number)
@@ -45,15 +62,9 @@ func (h *Hub) load(ctx context.Context, p *peer, generation string) error {
 		}
 	}
 	if len(stale) > 0 {
-		if err := h.o.Queues.Remove(ctx, name, stale...); err != nil {
-			return err
-		}
+		err = h.o.Queues.Remove(ctx, name, stale...)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.queue, p.loaded, p.nextExpiry, p.lastUse = queue, true, time.Time{}, h.now()
-	p.scheduleLocked()
-	return nil
+	return queue, err
 }
 
 // loadExisting checks that the identity exists and loads its queue.
@@ -73,7 +84,10 @@ func (h *Hub) loadExisting(ctx context.Context, p *peer) error {
 // unloadLocked drops the messages from memory; the store has them.
 func (p *peer) unloadLocked() {
 	p.nextExpiry = p.queue.nextDue()
-	p.queue, p.loaded = c2dQueue{}, false
+	if due := p.inputs.nextDue(); p.nextExpiry.IsZero() || !due.IsZero() && due.Before(p.nextExpiry) {
+		p.nextExpiry = due
+	}
+	p.queue, p.inputs, p.loaded = c2dQueue{}, c2dQueue{}, false
 }
 
 // forget drops what the hub keeps of an identity that is gone.
@@ -81,7 +95,7 @@ func (h *Hub) forget(p *peer) {
 	h.faults.withdraw(p.id)
 	p.mu.Lock()
 	marker := p.marker
-	p.queue, p.loaded, p.nextExpiry, p.marker = c2dQueue{}, false, time.Time{}, 0
+	p.queue, p.inputs, p.loaded, p.nextExpiry, p.marker = c2dQueue{}, c2dQueue{}, false, time.Time{}, 0
 	p.stateUpdated = time.Time{}
 	p.lastActivity.Store(0)
 	p.scheduleLocked()
@@ -89,6 +103,7 @@ func (h *Hub) forget(p *peer) {
 	if marker != 0 {
 		h.removeMarker(marker)
 	}
+	h.forgetInputs(p)
 }
 
 // storeC2D appends m to the store's queue, after the marker that it may need.
@@ -108,7 +123,7 @@ func (h *Hub) storeC2D(ctx context.Context, p *peer, m *iothub.C2DMessage) error
 		p.marker = number
 		p.mu.Unlock()
 	}
-	number, err := h.o.Queues.Append(ctx, store.QueueName(p.id), iothub.AppendC2D(nil, m))
+	number, err := h.o.Queues.Append(ctx, queueName(m), iothub.AppendC2D(nil, m))
 	m.SequenceNumber = number
 	if err == nil {
 		h.noteC2D(EventSent, *m, nil, "")
@@ -188,10 +203,15 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 		p.mu.Lock()
 		switch {
 		case err == nil:
-			p.queue.remove(e)
-			h.messageEnded(p, e, o)
+			p.queueOf(&e.m).remove(e)
+			if e.m.Input == "" {
+				h.messageEnded(p, e, o)
+			} else if o != iothub.OutcomeSuccess {
+				h.o.Logger.Info("a message at a module's input ended without being taken",
+					"device", p.id, "input", e.m.Input, "from", e.m.From, "outcome", o)
+			}
 		case errors.Is(err, store.ErrNotFound):
-			p.queue.remove(e)
+			p.queueOf(&e.m).remove(e)
 			err = errLockLost()
 		default:
 			e.unlock()
@@ -203,7 +223,7 @@ func (h *Hub) end(p *peer, e *c2dEntry, o iothub.Outcome, now time.Time, done fu
 		done(err)
 		h.leave()
 	}
-	name := store.QueueName(p.id)
+	name := queueName(&e.m)
 	if !e.m.Ack.WantsFeedback(o) {
 		h.o.Queues.RemoveAsync(name, e.number, finish)
 		return

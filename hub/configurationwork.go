@@ -44,6 +44,7 @@ type ownWrite struct{}
 
 // twinWritten is told of each write of an identity or twin.
 func (h *Hub) twinWritten(ctx context.Context, id iothub.ID) {
+	h.edgeWritten(id)
 	c := &h.configurations
 	if !c.any.Load() || ctx.Value(ownWrite{}) != nil {
 		return

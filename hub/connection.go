@@ -22,8 +22,8 @@ type Client interface {
 	// DeliverDesired hands over a change of the desired properties, in version
 	// order. body is the JSON object with $version.
 	DeliverDesired(version int64, body []byte)
-	// C2DWaiting says that ReceiveC2D may have something. It may be called
-	// without need and is not called again until ReceiveC2D found nothing.
+	// C2DWaiting says that ReceiveC2D or ReceiveInput may have something. It may be
+	// called without need and is not called again until that one found nothing.
 	C2DWaiting()
 	// Disconnect ends the connection: evicted by a newer one
 	// (ConnectionForcefullyClosedOnNewConnection), device disabled or deleted,
@@ -58,13 +58,17 @@ type Connection struct {
 	grant    atomic.Pointer[iothub.Grant]
 	modelID  atomic.Pointer[string]
 	closed   atomic.Bool
+	// edge is the edge device whose routes rule what the client sends, "" for none; set
+	// before Connect returns.
+	edge string
 	// lapsed says that the connection was ended because its token expired.
 	lapsed atomic.Bool
 
 	// Guarded by p.mu.
-	methods, desired, c2d bool
-	// signalled: C2DWaiting was called and ReceiveC2D has not come up empty since.
-	signalled bool
+	methods, desired, c2d, inputs bool
+	// signalled: C2DWaiting was called and ReceiveC2D has not come up empty since;
+	// inputsSignalled is the same of ReceiveInput.
+	signalled, inputsSignalled bool
 }
 
 // Connect attaches id after AuthenticateDevice allowed it. The identity's older
@@ -123,6 +127,7 @@ func (c *Connection) attach(ctx context.Context) (old *Connection, calls []*call
 	if c.identity, err = h.o.Registry.Admit(ctx, p.id, c.o.Grant); err != nil {
 		return nil, nil, err
 	}
+	c.edge = edgeOf(&c.identity)
 	if c.o.ModelID != "" {
 		if err := h.o.Registry.SetModelID(ctx, p.id, c.o.ModelID); err != nil {
 			return nil, nil, err
@@ -153,9 +158,10 @@ func (c *Connection) attach(ctx context.Context) (old *Connection, calls []*call
 func (p *peer) detachLocked(now time.Time, why *iothub.Error) []*call {
 	c := p.conn
 	c.closed.Store(true)
-	c.methods, c.desired, c.c2d = false, false, false
+	c.methods, c.desired, c.c2d, c.inputs = false, false, false, false
 	p.conn, p.stateUpdated, p.lastUse = nil, now, now
 	p.queue.releaseHolder(c)
+	p.inputs.releaseHolder(c)
 	calls := make([]*call, 0, len(p.pending))
 	for _, call := range p.pending {
 		calls = append(calls, call)
@@ -282,14 +288,17 @@ func (c *Connection) EnableDesired(on bool) {
 // EnableC2D says whether the client takes cloud-to-device messages now; turning
 // it on calls C2DWaiting when some wait. Turning it off gives back what the
 // client had locked, unless locks last as long as the connection.
-func (c *Connection) EnableC2D(on bool) {
+func (c *Connection) EnableC2D(on bool) { c.enable(on, &c.p.queue, &c.c2d, &c.signalled) }
+
+// enable says whether the client takes the messages of one of the peer's queues.
+func (c *Connection) enable(on bool, queue *c2dQueue, enabled, signalled *bool) {
 	p := c.p
 	p.mu.Lock()
 	var waiting Client
 	if p.conn == c {
-		c.c2d, c.signalled = on, false
+		*enabled, *signalled = on, false
 		if !on && !c.o.locksLast() {
-			p.queue.releaseHolder(c)
+			queue.releaseHolder(c)
 		}
 		waiting = p.wakeLocked()
 		p.scheduleLocked()
@@ -301,8 +310,18 @@ func (c *Connection) EnableC2D(on bool) {
 // wakeLocked returns the client that must hear of waiting messages, or nil. Its
 // caller passes that to wake once it has left p.mu.
 func (p *peer) wakeLocked() Client {
-	if c := p.conn; c != nil && c.c2d && !c.signalled && p.queue.next() != nil {
-		c.signalled = true
+	c := p.conn
+	if c == nil {
+		return nil
+	}
+	woken := false
+	if c.c2d && !c.signalled && p.queue.next() != nil {
+		c.signalled, woken = true, true
+	}
+	if c.inputs && !c.inputsSignalled && p.inputs.next() != nil {
+		c.inputsSignalled, woken = true, true
+	}
+	if woken {
 		return c.client
 	}
 	return nil

@@ -47,18 +47,28 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 		failed error
 	)
 	table := h.routing.Load()
+	device := edgeOf(&identity)
+	routes, err := h.edgeTable(ctx, device)
+	if err != nil {
+		return err
+	}
 	all.Add(len(messages))
 	for i := range messages {
 		t := messages[i]
 		t.ID, t.GenerationID, t.AuthMethod = id, identity.GenerationID, g.AuthMethod
-		h.dispatch(ctx, table, &t, now, func(err error) {
+		done := func(err error) {
 			mu.Lock()
 			if err != nil && failed == nil {
 				failed = err
 			}
 			mu.Unlock()
 			all.Done()
-		})
+		}
+		if routes != nil {
+			h.dispatchEdge(ctx, device, routes, &t, now, done)
+		} else {
+			h.dispatch(ctx, table, &t, now, done)
+		}
 	}
 	all.Wait()
 	return failed

@@ -83,6 +83,7 @@ type Hub struct {
 	storedCalls sync.Pool
 
 	faults faults
+	edges  edges
 
 	// limits is nil for a hub without a tier.
 	limits *limits
@@ -164,6 +165,7 @@ func New(o Options) (*Hub, error) {
 		jobs:           newJobs(),
 		configurations: newConfigurations(),
 		faults:         newFaults(),
+		edges:          newEdges(),
 	}
 	h.activities.begin()
 	h.connectionEvents.idle.L = &h.connectionEvents.mu

@@ -47,7 +47,10 @@ type peer struct {
 	// calls counts direct methods in progress, also those that wait for the device.
 	calls int
 	queue c2dQueue
-	// loaded says that queue is what the store has; nextExpiry keeps the
+	// inputs are the messages at a module's inputs; arrivals are on their way there.
+	inputs   c2dQueue
+	arrivals inputArrivals
+	// loaded says that the queues are what the store has; nextExpiry keeps the
 	// earliest expiry that matters while it is not.
 	loaded     bool
 	nextExpiry time.Time
@@ -119,7 +122,7 @@ func (h *Hub) release(p *peer) {
 
 func (p *peer) forgettable() bool {
 	return p.conn == nil && p.stateUpdated.IsZero() && p.lastActivity.Load() == 0 &&
-		len(p.queue.entries) == 0 && p.nextExpiry.IsZero() && p.marker == 0
+		len(p.queue.entries) == 0 && len(p.inputs.entries) == 0 && p.nextExpiry.IsZero() && p.marker == 0
 }
 
 // neighbours acquires the peers of a device and of its modules.
@@ -170,6 +173,7 @@ func (p *peer) scheduleLocked() {
 	}
 	if p.loaded {
 		earlier(p.queue.nextDue())
+		earlier(p.inputs.nextDue())
 		if p.conn == nil {
 			earlier(p.lastUse.Add(idleUnload))
 		}
@@ -201,9 +205,9 @@ func (h *Hub) sweepPeer(p *peer, now time.Time) {
 		}
 	}
 	p.mu.Lock()
-	ended := p.queue.refresh(now)
+	ended := append(p.queue.refresh(now), p.inputs.refresh(now)...)
 	waiting := p.wakeLocked()
-	if p.loaded && p.conn == nil && p.queue.quiet() && !now.Before(p.lastUse.Add(idleUnload)) {
+	if p.loaded && p.conn == nil && p.queue.quiet() && p.inputs.quiet() && !now.Before(p.lastUse.Add(idleUnload)) {
 		p.unloadLocked()
 	}
 	p.scheduleLocked()

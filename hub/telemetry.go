@@ -57,12 +57,27 @@ func (c *Connection) send(ctx context.Context, t iothub.Telemetry, done func(err
 	t.GenerationID = c.identity.GenerationID
 	t.AuthMethod = c.grant.Load().AuthMethod
 	c.p.touch(now)
+	if c.edge != "" {
+		if table, err := c.h.edgeTable(ctx, c.edge); table != nil || err != nil {
+			c.sendByEdge(ctx, table, err, t, now, done)
+			return
+		}
+	}
 	if table := c.h.routing.Load(); !table.plain {
 		routed := t // a copy, so that only this branch moves the message to the heap
 		c.h.dispatch(ctx, table, &routed, now, done)
 		return
 	}
 	c.h.store(ctx, &t, now, done)
+}
+
+// sendByEdge is the end of send for a message that an edge device routes.
+func (c *Connection) sendByEdge(ctx context.Context, table *edgeTable, err error, t iothub.Telemetry, now time.Time, done func(error)) {
+	if err != nil {
+		done(err)
+		return
+	}
+	c.h.dispatchEdge(ctx, c.edge, table, &t, now, done)
 }
 
 // store appends a stamped message to the telemetry log.

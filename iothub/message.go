@@ -165,6 +165,12 @@ type C2DMessage struct {
 	ExpiryTime     time.Time
 	// DeliveryCount is how often a receiver abandoned the message.
 	DeliveryCount int
+	// Input names the module's input that a route of its edge device chose, From who
+	// sent the message, and Priority the route's, 0 first. Input is "" for what a back
+	// end sent.
+	Input    string
+	From     ID
+	Priority uint32
 }
 
 // Outcome is the terminal state of a cloud-to-device message.

@@ -67,6 +67,10 @@ func TestC2DEncodingRoundTrip(t *testing.T) {
 			ExpiryTime:    time.Time{},
 			DeliveryCount: rapid.IntRange(0, 100).Draw(t, "count"),
 		}
+		if want.Input = rapid.String().Draw(t, "input"); want.Input != "" {
+			want.From = ID{rapid.String().Draw(t, "from"), rapid.String().Draw(t, "from module")}
+			want.Priority = rapid.Uint32().Draw(t, "priority")
+		}
 		got, err := DecodeC2D(AppendC2D(nil, &want))
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +129,8 @@ func FuzzDecodeC2D(f *testing.F) {
 	}
 	f.Add(AppendC2D(nil, &full))
 	f.Add(AppendC2D(nil, &C2DMessage{}))
+	full.Input, full.From, full.Priority = "in", ID{"d", "m"}, 9
+	f.Add(AppendC2D(nil, &full))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := DecodeC2D(data)
 		if err != nil {

@@ -30,7 +30,7 @@ func applyScopes(i *iothub.Identity, req iothub.IdentityRequest, wasEdge bool, t
 			return iothub.NewError(iothub.CodeArgumentInvalid, "Device scope is immutable: an update must repeat %q.", own)
 		}
 		return setParent(i, req.ParentScopes)
-	case i.Capabilities.IoTEdge && scopeOwner(req.DeviceScope) == i.ID.DeviceID:
+	case i.Capabilities.IoTEdge && ScopeOwner(req.DeviceScope) == i.ID.DeviceID:
 		// An import brings the scope that the device's children have, too.
 		i.DeviceScope = req.DeviceScope
 		return setParent(i, req.ParentScopes)
@@ -75,9 +75,9 @@ func invalidScope(scope string) error {
 	return iothub.NewError(iothub.CodeInvalidDeviceScope, "%q is not the scope of another edge device.", scope)
 }
 
-// scopeOwner returns the ID of the edge device to which a scope belongs, "" for a
+// ScopeOwner returns the ID of the edge device to which a scope belongs, "" for a
 // text that is no scope.
-func scopeOwner(scope string) string {
+func ScopeOwner(scope string) string {
 	name, ok := strings.CutPrefix(scope, scopePrefix)
 	end := strings.LastIndexByte(name, '-')
 	if !ok || end < 0 {
@@ -96,7 +96,7 @@ func (r *Registry) checkParent(ctx context.Context, before, after []string) erro
 		return nil
 	}
 	scope := after[0]
-	rec, err := r.records.Get(ctx, iothub.ID{DeviceID: scopeOwner(scope)})
+	rec, err := r.records.Get(ctx, iothub.ID{DeviceID: ScopeOwner(scope)})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return invalidScope(scope)
