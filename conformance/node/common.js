@@ -63,6 +63,21 @@ async function kept(device) {
   return (await answer.json()).messages;
 }
 
+/**
+ * Reports properties, and reports them again until there is an answer: over AMQP the SDK sends twin requests settled, so one that
+ * it wrote to a connection whose end it had not noticed is neither repeated nor failed.
+ */
+function report(twin, patch) {
+  return new Promise((resolve, reject) => {
+    const update = () => twin.properties.reported.update(patch, (err) => {
+      clearInterval(again);
+      if (err) reject(err); else resolve();
+    });
+    const again = setInterval(update, 5000);
+    update();
+  });
+}
+
 /** Runs a program with a bound on its time. */
 function main(seconds, program) {
   setTimeout(() => {
@@ -81,4 +96,4 @@ function main(seconds, program) {
   );
 }
 
-module.exports = { cell, notSupported, transport, SERVICE, DEVICE, ADMIN, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, main };
+module.exports = { cell, notSupported, transport, SERVICE, DEVICE, ADMIN, ID: DEVICE && fields(DEVICE).DeviceId, fields, sleep, eventually, refused, kept, report, main };

@@ -7,7 +7,7 @@
 const readline = require('readline');
 const { Client, Message } = require('azure-iot-device');
 const amqp = require('azure-iot-device-amqp');
-const { transport, DEVICE } = require('./common');
+const { transport, DEVICE, report } = require('./common');
 
 /** A value as Python's json module writes it. */
 function text(value) {
@@ -17,21 +17,6 @@ function text(value) {
 }
 
 const say = (what, fields = {}) => console.log(what, text(fields));
-
-/**
- * Reports, and reports again until there is an answer: the SDK sends twin requests settled, so one that it wrote to a connection
- * whose end it had not noticed is neither repeated nor failed.
- */
-function report(twin, patch) {
-  return new Promise((resolve, reject) => {
-    const update = () => twin.properties.reported.update(patch, (err) => {
-      clearInterval(again);
-      if (err) reject(err); else resolve();
-    });
-    const again = setInterval(update, 5000);
-    update();
-  });
-}
 
 async function main() {
   const client = Client.fromConnectionString(DEVICE, transport(amqp, 'Amqp'));

@@ -200,6 +200,7 @@ async function module() {
     await refuses(NAME, ['module-telemetry'], () => client.sendOutputEvent('out', new Message('x')));
     await refuses(NAME, ['module-twin'], () => client.getTwin());
     await refuses(NAME, ['module-methods'], async () => client.onMethod('ping', () => {}));
+    await refuses(NAME, ['module-input'], async () => client.on('inputMessage', () => {}));
     return;
   }
   const message = new Message('from the module');
@@ -224,6 +225,60 @@ async function module() {
   assert.deepStrictEqual(answer.result, { status: 207, payload: { got: [1, 'two'] } });
   cell(NAME, 'module-methods');
   await client.close();
+}
+
+/** What one module of an edge device sends comes to another by a route of $edgeHub. */
+async function moduleInput() {
+  if (HTTP) return;
+  await registry.create({ deviceId: 'edge', status: 'enabled', capabilities: { iotEdge: true } });
+  await registry.applyConfigurationContentOnDevice('edge', {
+    modulesContent: {
+      $edgeAgent: { 'properties.desired': { schemaVersion: '1.1' } },
+      $edgeHub: {
+        'properties.desired': {
+          schemaVersion: '1.1',
+          routes: {
+            pictures: 'FROM /messages/modules/camera/outputs/picture WHERE $body.size > 10 INTO BrokeredEndpoint("/modules/viewer/inputs/pictures")',
+            alarms: 'FROM /messages/modules/camera/outputs/alarm INTO $upstream',
+          },
+          storeAndForwardConfiguration: { timeToLiveSecs: 7200 },
+        },
+      },
+    },
+  });
+  const [camera, viewer] = await Promise.all(['camera', 'viewer'].map(async (moduleId) => {
+    const made = (await registry.addModule({ deviceId: 'edge', moduleId })).responseBody;
+    return ModuleClient.fromConnectionString(
+      `HostName=${fields(DEVICE).HostName};DeviceId=edge;ModuleId=${moduleId};SharedAccessKey=${made.authentication.symmetricKey.primaryKey}`, Transport,
+    );
+  }));
+  const received = [];
+  const failed = [];
+  await viewer.open();
+  viewer.on('inputMessage', (input, m) => {
+    received.push([input, m.messageId, m.getData().toString(), m.properties.getValue('a b')]);
+    viewer.complete(m, (err) => { if (err) failed.push(err); });
+  });
+  await camera.open();
+  for (const [number, size] of [[1, 11], [2, 9], [3, 12]]) { // the route's condition leaves the second out
+    const picture = new Message(`{"size":${size}}`);
+    picture.messageId = `picture-${number}`;
+    picture.contentType = 'application/json';
+    picture.contentEncoding = 'utf-8';
+    picture.properties.add('a b', 'c/d&e');
+    await camera.sendOutputEvent('picture', picture);
+  }
+  await camera.sendOutputEvent('alarm', new Message('fire'));
+  await camera.sendOutputEvent('other', new Message('nobody wants it'));
+  await eventually(() => received.length === 2, 'two messages arrive at the input', 60);
+  assert.deepStrictEqual(received, [
+    ['pictures', 'picture-1', '{"size":11}', 'c/d&e'], ['pictures', 'picture-3', '{"size":12}', 'c/d&e'],
+  ]);
+  assert.deepStrictEqual(failed, []);
+  assert.deepStrictEqual((await kept('edge')).map((m) => [m.module, m.body]), [['camera', 'fire']]);
+  await camera.close();
+  await viewer.close();
+  cell(NAME, 'module-input');
 }
 
 /** The model's ID, and telemetry, a property and a command of a component. */
@@ -306,7 +361,7 @@ main(150, async () => {
   await telemetry(device);
   await methods(device);
   device = await deviceTwin(device);
-  await Promise.all([cloudToDevice(device), module(), plugAndPlay(), renewed]);
+  await Promise.all([cloudToDevice(device), module(), moduleInput(), plugAndPlay(), renewed]);
   await device.close();
   await service.close();
 });

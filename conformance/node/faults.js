@@ -7,8 +7,8 @@ const assert = require('assert');
 const { Client: DeviceClient, Message } = require('azure-iot-device');
 const { Message: ServiceMessage, NoRetry } = require('azure-iot-common');
 const iothub = require('azure-iothub');
-const { transport, cell, SERVICE, sleep, eventually, refused, kept, main } = require('./common');
-const { deviceTransport, newDevice, report } = require('./transports');
+const { transport, cell, SERVICE, sleep, eventually, refused, kept, report, main } = require('./common');
+const { deviceTransport, newDevice } = require('./transports');
 
 const { Client: ServiceClient, Registry } = iothub;
 const NAME = process.env.FAULTS;

@@ -8,8 +8,8 @@ const net = require('net');
 const { Client: DeviceClient, Message } = require('azure-iot-device');
 const { Message: ServiceMessage } = require('azure-iot-common');
 const iothub = require('azure-iothub');
-const { cell, SERVICE, sleep, eventually, kept, main } = require('./common');
-const { TRANSPORTS, deviceTransport, newDevice, report } = require('./transports');
+const { cell, SERVICE, sleep, eventually, kept, report, main } = require('./common');
+const { TRANSPORTS, deviceTransport, newDevice } = require('./transports');
 
 const registry = iothub.Registry.fromConnectionString(SERVICE);
 const service = iothub.Client.fromConnectionString(SERVICE, iothub.Amqp);

@@ -26,21 +26,6 @@ async function newDevice(deviceId) {
   return `HostName=${fields(SERVICE).HostName};DeviceId=${deviceId};SharedAccessKey=${made.authentication.symmetricKey.primaryKey}`;
 }
 
-/**
- * Reports properties, and reports them again until there is an answer: over AMQP the SDK sends twin requests settled, so one that
- * it wrote to a connection whose end it had not noticed is neither repeated nor failed.
- */
-function report(twin, patch) {
-  return new Promise((resolve, reject) => {
-    const update = () => twin.properties.reported.update(patch, (err) => {
-      clearInterval(again);
-      if (err) reject(err); else resolve();
-    });
-    const again = setInterval(update, 5000);
-    update();
-  });
-}
-
 /** Calls what the SDK must refuse by itself, for lack of these features. */
 async function refuses(name, features, call) {
   let value;
@@ -61,4 +46,4 @@ function aboutModelID() {
   return comment.split('\n').map((line) => line.replace(/^\s*\*?\s*/, '')).filter((line) => line && !line.startsWith('!!')).join(' ').trim();
 }
 
-module.exports = { TRANSPORTS, deviceTransport, newDevice, report, refuses, aboutModelID };
+module.exports = { TRANSPORTS, deviceTransport, newDevice, refuses, aboutModelID };
