@@ -21,6 +21,8 @@ import (
 type Options struct {
 	// Hub returns the hub of a name, as it is now; "" is the default one.
 	Hub func(name string) (h *hub.Hub, ok bool)
+	// Hosting makes and removes hubs; nil when they are fixed.
+	Hosting Hosting
 	// Info describes the emulator as it is now, with the names and strings of a hub that there is; "" is the default one.
 	Info func(name string) Info
 	// Ready returns the names of the listeners that are not bound yet, such as
@@ -97,6 +99,9 @@ func New(o Options) http.Handler {
 	s.api = humachi.New(mux, config)
 	s.registerHealth()
 	s.registerInfo()
+	if s.Hosting != nil {
+		s.registerHubs()
+	}
 	s.registerMessages()
 	s.registerClock()
 	s.registerRouting()

@@ -297,6 +297,9 @@ func (s *server) problem(err error) error {
 	if errors.As(err, &e) && e.Code.HTTPStatus() != http.StatusInternalServerError {
 		return huma.NewError(e.Code.HTTPStatus(), e.Message)
 	}
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return huma.NewError(r.Status, r.Message)
+	}
 	if !errors.Is(err, context.Canceled) {
 		s.Logger.Error("a management request failed", "err", err)
 	}

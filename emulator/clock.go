@@ -16,7 +16,9 @@ func (e *Emulator) Clock() *clock.Clock { return e.clock }
 // watchClock has the hubs, and then further, do what is due whenever the clock is moved.
 func (e *Emulator) watchClock(further func()) (stop func()) {
 	return e.clock.Watch(func(before, now time.Time) {
-		e.Hub().ClockMoved(before, now)
+		for _, h := range e.all() {
+			h.now.Load().hub.ClockMoved(before, now)
+		}
 		further()
 	})
 }

@@ -25,7 +25,7 @@ func (e *Emulator) openContainers() (open hub.Containers, done func()) {
 	t := &http.Transport{
 		// Programs may reach the emulator's own account by a name that only they can resolve.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if host, port, err := net.SplitHostPort(address); err == nil && port == strconv.Itoa(portOf(e.listeners[nameHTTPS])) && e.covered.Cover(host) {
+			if host, port, err := net.SplitHostPort(address); err == nil && port == strconv.Itoa(portOf(e.listeners[nameHTTPS])) && (e.covered.Cover(host) || e.lookup(host) != e.first) {
 				address = e.listeners[nameHTTPS].Addr().String()
 			}
 			return dialer.DialContext(ctx, network, address)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubnerite/hubnerite/clock"
@@ -27,8 +28,14 @@ type Emulator struct {
 	clock   *clock.Clock
 	notices []string
 	trust   *trust.Server
-	// first is the default hub, which the configuration describes.
+	// first is the default hub, which the configuration describes; hubs are those made at run time.
 	first *hosted
+	hubs  atomic.Pointer[hubTable]
+	// hubsMu is held while a hub is made or removed; closed says that none is made any more.
+	hubsMu sync.Mutex
+	closed bool
+	// retiring are the stores of lives that ended.
+	retiring sync.WaitGroup
 	// covered are the names of the server certificate.
 	covered trust.Names
 	// containers opens the blob containers of jobs.
@@ -66,6 +73,7 @@ func Start(ctx context.Context, cfg Config) (*Emulator, error) {
 		return nil, err
 	}
 	e := &Emulator{cfg: cfg.withDefaults(), listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+	e.hubs.Store(&hubTable{})
 	e.clock = clock.New(e.cfg.Now)
 	e.cfg.Now = e.clock.Now
 	if err := e.start(ctx); err != nil {
@@ -101,16 +109,14 @@ func (e *Emulator) start(ctx context.Context) error {
 	containers, idle := e.openContainers()
 	e.containers = containers
 	e.onClose("containers", func(context.Context) error { idle(); return nil })
-	e.first = &hosted{
-		e: e, name: hubName(e.cfg.HostNames[0]), hostNames: e.cfg.HostNames, policies: e.cfg.policies(), devices: e.cfg.Devices, home: dir,
-	}
-	first, err := e.first.begin(ctx, dir)
-	if err != nil {
+	e.onClose("stores", func(context.Context) error { return e.closeStores() })
+	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
+	if err := e.beginFirst(ctx); err != nil {
 		return err
 	}
-	e.first.now.Store(first)
-	e.onClose("stores", func(context.Context) error { return e.first.now.Load().stores.close() })
-	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
+	if err := e.loadHubs(ctx); err != nil {
+		return err
+	}
 	return e.serve()
 }
 
@@ -127,8 +133,30 @@ func (e *Emulator) lock() error {
 	return nil
 }
 
-// closeHubs ends every hub; their stores stay open.
-func (e *Emulator) closeHubs() error { return e.first.now.Load().closeHub() }
+// beginFirst begins the default hub.
+func (e *Emulator) beginFirst(ctx context.Context) error {
+	h := &hosted{
+		e: e, name: hubName(e.cfg.HostNames[0]), hostNames: e.cfg.HostNames, policies: e.cfg.policies(),
+		devices: e.cfg.Devices, groups: e.cfg.ConsumerGroups, home: e.dir,
+	}
+	e.first = h
+	if e.kept() {
+		record, _, err := readHubFile(h.home)
+		if err != nil {
+			return err
+		}
+		h.number = record.Life
+		if err := h.tidy(); err != nil {
+			return err
+		}
+	}
+	l, err := h.begin(ctx, h.lifeDir(h.number))
+	if err != nil {
+		return err
+	}
+	h.now.Store(l)
+	return nil
+}
 
 // openDir makes the directory for the files, a temporary one when nothing is
 // to be kept.
@@ -214,7 +242,7 @@ func (e *Emulator) startSweeping(further func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
-				e.Hub().Sweep(e.cfg.Now())
+				e.sweep(e.cfg.Now())
 				further()
 			}
 		}
@@ -226,6 +254,13 @@ func (e *Emulator) startSweeping(further func()) {
 		<-stopped
 		return nil
 	})
+}
+
+// sweep does what is due in every hub.
+func (e *Emulator) sweep(now time.Time) {
+	for _, h := range e.all() {
+		h.now.Load().hub.Sweep(now)
+	}
 }
 
 // Hub returns the default hub, for programs that look inside without the wire. A reset

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,12 +24,19 @@ type hosted struct {
 	// hostNames are the names it answers to; the first one goes into connection strings.
 	hostNames []string
 	policies  []iothub.AccessPolicy
-	// devices are created at the beginning of each life.
-	devices []string
+	// devices and groups are created at the beginning of each life.
+	devices, groups []string
 	// home is the folder for its files.
 	home string
 
-	// now is replaced as a whole by a reset.
+	// changing is held while a life takes the place of another; it guards what follows.
+	changing sync.Mutex
+	// number is that of the life in effect.
+	number int
+	// gone says that there will be no other.
+	gone bool
+
+	// now is the life in effect.
 	now atomic.Pointer[life]
 }
 
@@ -44,6 +52,9 @@ type life struct {
 
 // begin opens or makes the stores in the folder, and the hub on them.
 func (h *hosted) begin(ctx context.Context, dir string) (*life, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	stores, err := openStores(h.e.cfg, dir)
 	if err != nil {
 		return nil, err
@@ -101,13 +112,13 @@ func (h *hosted) configure(ctx context.Context, to *hub.Hub) ([]iothub.Identity,
 		if err := h.e.cfg.configureRouting(ctx, to); err != nil {
 			return nil, err
 		}
-		for _, name := range h.e.cfg.ConsumerGroups {
-			if err := to.AddConsumerGroup(name); err != nil {
-				return nil, fmt.Errorf("consumer group %s: %w", name, err)
-			}
-		}
 		if err := h.e.cfg.registerRootCAs(ctx, to); err != nil {
 			return nil, err
+		}
+	}
+	for _, name := range h.groups {
+		if err := to.AddConsumerGroup(name); err != nil {
+			return nil, fmt.Errorf("consumer group %s: %w", name, err)
 		}
 	}
 	return createDevices(ctx, to, h.devices)
@@ -115,10 +126,18 @@ func (h *hosted) configure(ctx context.Context, to *hub.Hub) ([]iothub.Identity,
 
 func (h *hosted) isDefault() bool { return h == h.e.first }
 
-// owns reports whether a token for the host name is one for this hub. Whoever reached the
-// emulator by a name that no certificate of its covers was not meant for it.
-func (h *hosted) owns(host string) bool {
-	return h.e.covered.Cover(host)
+// owns reports whether a token for the resource host/path is one for this hub. Whoever reached the
+// emulator by a name that no certificate of its covers was not meant for it. A hub made at run time
+// also takes tokens for its event hub under the emulator's own name, by which clients may choose it.
+func (h *hosted) owns(host, path string) bool {
+	switch owner := h.e.lookup(host); {
+	case h.isDefault():
+		return owner == h && h.e.covered.Cover(host)
+	case owner == h:
+		return true
+	}
+	entity, _, _ := strings.Cut(path, "/")
+	return strings.EqualFold(entity, h.name) && h.e.ownName(host)
 }
 
 // createDevices makes the devices that are absent and returns the identities of all of them.
@@ -157,32 +176,4 @@ func (c Config) configureRouting(ctx context.Context, to *hub.Hub) error {
 		}
 	}
 	return nil
-}
-
-// lookup returns the hub that answers to a host name, with or without port.
-func (e *Emulator) lookup(string) *hosted { return e.first }
-
-// named returns the hub of a name; "" is the default one.
-func (e *Emulator) named(name string) *hosted {
-	if name == "" || strings.EqualFold(name, e.first.name) {
-		return e.first
-	}
-	return nil
-}
-
-func (e *Emulator) hubNamed(name string) (*hub.Hub, bool) {
-	h := e.named(name)
-	if h == nil {
-		return nil, false
-	}
-	return h.now.Load().hub, true
-}
-
-// infoOf returns the info of a hub that there is.
-func (e *Emulator) infoOf(name string) Info {
-	h := e.named(name)
-	if h == nil {
-		h = e.first
-	}
-	return h.now.Load().info
 }

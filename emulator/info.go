@@ -106,8 +106,8 @@ const eventHubPolicy = "service"
 // the one that clients dial by themselves.
 func eventHub(info Info, entity string, p iothub.AccessPolicy) admin.EventHub {
 	host := info.HostName
-	if strings.HasSuffix(host, ".azure-devices.net") {
-		host = hubName(host) + ".servicebus.windows.net"
+	if strings.HasSuffix(host, azureDomain) {
+		host = hubName(host) + eventHubDomain
 	}
 	text := func(port, usual int) string {
 		authority := net.JoinHostPort(host, strconv.Itoa(port))

@@ -45,7 +45,7 @@ func (r *Registry) verifyToken(ctx context.Context, token string) (iothub.Grant,
 	if err != nil {
 		return iothub.Grant{}, unauthorized("%v", err)
 	}
-	if !r.ownsHost(t.host) {
+	if !r.ownsHost(t.host, t.path) {
 		return iothub.Grant{}, unauthorized("the token is for host %q, which is not a name of this hub", t.host)
 	}
 	grant := iothub.Grant{Resource: t.path, Expiry: t.expiry}

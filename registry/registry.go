@@ -23,9 +23,9 @@ type Options struct {
 	// none can be registered.
 	Documents store.Documents
 	// OwnsHost reports whether a host name (lower case, without port) is one of
-	// this hub's names: the resource of a token must begin with one. nil
-	// accepts any name.
-	OwnsHost func(host string) bool
+	// this hub's names: the resource of a token must begin with one. path is what
+	// follows it there, without slashes around it. nil accepts any name.
+	OwnsHost func(host, path string) bool
 	// Policies are the shared access policies; nil means DefaultPolicies.
 	Policies []iothub.AccessPolicy
 	// MaxIdentities is the most devices and modules together; 0 means
@@ -43,7 +43,7 @@ type Registry struct {
 	noted    *notedRecords
 	told     *toldRecords
 	records  store.Records
-	ownsHost func(string) bool
+	ownsHost func(host, path string) bool
 	policies []policy
 	tokens   tokenCache
 	cas      authorities
@@ -75,7 +75,7 @@ func New(o Options) (*Registry, error) {
 		r.maxIdentities = iothub.MaxIdentities
 	}
 	if r.ownsHost == nil {
-		r.ownsHost = func(string) bool { return true }
+		r.ownsHost = func(string, string) bool { return true }
 	}
 	if r.now == nil {
 		r.now = time.Now

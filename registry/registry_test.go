@@ -49,7 +49,7 @@ func newRegistry(t testing.TB) (*Registry, *clock) {
 	r, err := New(Options{
 		Records:  st.Records(),
 		Now:      c.Now,
-		OwnsHost: func(h string) bool { return h == "localhost" || strings.HasSuffix(h, ".azure-devices.net") },
+		OwnsHost: func(h, _ string) bool { return h == "localhost" || strings.HasSuffix(h, ".azure-devices.net") },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,6 +36,12 @@ type Server struct {
 	// Notices are remarks for the person who started the emulator, such as a
 	// given certificate that does not cover a host name.
 	Notices []string
+
+	// authority is nil when the certificate was given.
+	authority *Authority
+	mu        sync.RWMutex
+	// others are the certificates of names that came at run time, by name in lower case.
+	others map[string]*tls.Certificate
 }
 
 // Load reads or makes the certificates and writes the bundle.
@@ -63,7 +72,7 @@ func own(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{CAFile: filepath.Join(o.Dir, CAFile), CA: authority.PEM()}
+	s := &Server{CAFile: filepath.Join(o.Dir, CAFile), CA: authority.PEM(), authority: authority}
 	if made && known {
 		s.Notices = append(s.Notices, "the certificate authority had ended and there is a new one; clients must trust "+s.CAFile)
 	}
@@ -108,5 +117,44 @@ func (s *Server) Config() *tls.Config {
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{s.Certificate},
 		ClientAuth:   tls.RequestClientCert,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			// None means the one above.
+			return s.others[strings.ToLower(hello.ServerName)], nil
+		},
+	}
+}
+
+// Cover makes a certificate for names that the server's does not cover, which clients get who ask for one
+// of them. It is made anew by each process. A certificate that was given stays the only one: then clients
+// that check such a name refuse it.
+func (s *Server) Cover(hosts []string, now time.Time) error {
+	missing := slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return s.Certificate.Leaf.VerifyHostname(host) == nil })
+	if s.authority == nil || len(missing) == 0 {
+		return nil
+	}
+	leaf, key, err := s.authority.issue(ServerNames(hosts...), now)
+	if err != nil {
+		return err
+	}
+	c := &tls.Certificate{Certificate: [][]byte{leaf.Raw, s.authority.Certificate.Raw}, PrivateKey: key, Leaf: leaf}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.others == nil {
+		s.others = map[string]*tls.Certificate{}
+	}
+	for _, host := range missing {
+		s.others[strings.ToLower(host)] = c
+	}
+	return nil
+}
+
+// Uncover takes Cover back.
+func (s *Server) Uncover(hosts []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, host := range hosts {
+		delete(s.others, strings.ToLower(host))
 	}
 }
