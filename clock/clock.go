@@ -128,22 +128,28 @@ func (c *Clock) Reset() {
 func (c *Clock) Advance(d time.Duration) error {
 	c.moving.Lock()
 	defer c.moving.Unlock()
-	s := c.setting.Load()
-	frozen := s != nil && s.frozen
-	target := c.Now().Add(d)
 	switch {
 	case d < 0:
 		return fmt.Errorf("a clock is not advanced by %v; set it to go back", d)
-	case !inRange(target):
+	case !inRange(c.Now().Add(d)):
 		return ErrOutOfRange
 	}
 	if d > lastStretch {
-		if err := c.moveLocked(target.Add(-lastStretch), frozen); err != nil {
-			return err
-		}
+		c.advanceLocked(d - lastStretch)
 		d = lastStretch
 	}
-	return c.moveLocked(c.Now().Add(d), frozen)
+	c.advanceLocked(d)
+	return nil
+}
+
+func (c *Clock) advanceLocked(d time.Duration) {
+	before, next := c.Now(), setting{}
+	if s := c.setting.Load(); s != nil {
+		next = *s
+	}
+	next.at, next.offset = next.at.Add(d), next.offset+d // one of them counts
+	c.setting.Store(&next)
+	c.tellLocked(before)
 }
 
 func (c *Clock) change(to time.Time, frozen bool) error {

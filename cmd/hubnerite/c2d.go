@@ -50,7 +50,11 @@ func (c *c2dSendCmd) Run(a *app) error {
 		return usagef("--expiry is in the past")
 	}
 	if c.Expiry > 0 {
-		message["expiryTime"] = time.Now().Add(c.Expiry).UTC()
+		now, err := a.now()
+		if err != nil {
+			return err
+		}
+		message["expiryTime"] = now.Add(c.Expiry).UTC()
 	}
 	device, module, isModule := strings.Cut(c.Device, "/")
 	path := "/devices/" + url.PathEscape(device)

@@ -24,6 +24,7 @@ type cli struct {
 	Method           methodCmd           `cmd:"" help:"Call a direct method of a device and print its answer."`
 	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
+	Clock            clockCmd            `cmd:"" help:"Show, stop, set and advance the clock by which things expire."`
 	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
 	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`
 	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust; register those of devices, and issue certificates."`

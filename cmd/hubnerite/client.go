@@ -58,9 +58,15 @@ func (a *app) request(method, path string, body io.Reader, timeout time.Duration
 	case response.StatusCode == http.StatusNotFound:
 		return nil, errNotFound
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent:
-		var problem struct{ Detail string }
+		var problem struct {
+			Detail string
+			Errors []struct{ Message, Location string }
+		}
 		if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
 			text = []byte(problem.Detail)
+			for _, e := range problem.Errors {
+				text = fmt.Appendf(text, "; %s: %s", e.Location, e.Message)
+			}
 		}
 		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(text))
 	}
@@ -88,6 +94,7 @@ type service struct {
 	info    emulator.Info
 	address string // where it is dialed
 	token   string
+	now     time.Time // by the hub's clock
 	client  http.Client
 }
 
@@ -119,12 +126,16 @@ func (a *app) service() (*service, error) {
 		return nil, err
 	}
 	pool.AppendCertsFromPEM(ca)
-	token, err := emulator.ServiceToken(info.ConnectionStrings["iothubowner"], time.Now().Add(5*time.Minute))
+	now, err := a.now()
+	if err != nil {
+		return nil, err
+	}
+	token, err := emulator.ServiceToken(info.ConnectionStrings["iothubowner"], now.Add(5*time.Minute))
 	if err != nil {
 		return nil, err
 	}
 	address := net.JoinHostPort(admin.Hostname(), strconv.Itoa(info.Ports.HTTPS))
-	return &service{info: info, address: address, token: token, client: http.Client{
+	return &service{info: info, address: address, token: token, now: now, client: http.Client{
 		Timeout: askTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,

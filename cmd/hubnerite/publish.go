@@ -24,7 +24,7 @@ func (s *service) publish(connectionString, device, bag, body string) error {
 	if strings.Contains(connectionString, ";x509=true") {
 		return fmt.Errorf("device %s has a certificate and no key; this command signs with a key", device)
 	}
-	password, err := emulator.DeviceToken(connectionString, time.Now().Add(5*time.Minute))
+	password, err := emulator.DeviceToken(connectionString, s.now.Add(5*time.Minute))
 	if err != nil {
 		return err
 	}
