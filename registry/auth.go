@@ -26,10 +26,11 @@ func unauthorized(format string, args ...any) *iothub.Error {
 // the reason. That an identity named by a policy's token exists and is enabled
 // is Admit's job.
 func (r *Registry) CheckToken(ctx context.Context, token string) (iothub.Grant, error) {
-	grant, known := r.tokens.get(token)
+	policies := r.access.now.Load()
+	grant, known := policies.tokens.get(token)
 	if !known {
 		var err error
-		if grant, err = r.verifyToken(ctx, token); err != nil {
+		if grant, err = r.verifyToken(ctx, policies, token); err != nil {
 			return iothub.Grant{}, err
 		}
 	}
@@ -40,7 +41,7 @@ func (r *Registry) CheckToken(ctx context.Context, token string) (iothub.Grant, 
 }
 
 // verifyToken is CheckToken but for the expiry.
-func (r *Registry) verifyToken(ctx context.Context, token string) (iothub.Grant, error) {
+func (r *Registry) verifyToken(ctx context.Context, policies *policyTable, token string) (iothub.Grant, error) {
 	t, err := parseSASToken(token)
 	if err != nil {
 		return iothub.Grant{}, unauthorized("%v", err)
@@ -53,15 +54,16 @@ func (r *Registry) verifyToken(ctx context.Context, token string) (iothub.Grant,
 		err = r.checkIdentityToken(ctx, t, &grant)
 		return grant, err
 	}
-	if err := r.checkPolicyToken(t, &grant); err != nil {
+	if err := policies.check(t, &grant); err != nil {
 		return iothub.Grant{}, err
 	}
-	r.tokens.add(token, grant)
+	policies.tokens.add(token, grant)
 	return grant, nil
 }
 
-func (r *Registry) checkPolicyToken(t sasToken, g *iothub.Grant) error {
-	p, ok := r.policy(t.policy)
+// check verifies a token that a policy signed.
+func (policies *policyTable) check(t sasToken, g *iothub.Grant) error {
+	p, ok := policies.named(t.policy)
 	if !ok {
 		return unauthorized("there is no access policy %q", t.policy)
 	}

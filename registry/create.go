@@ -16,6 +16,9 @@ type Creation struct {
 	Request iothub.IdentityRequest
 	// Twin may have nil parts.
 	Twin iothub.TwinPatch
+	// Reported are the first reported properties, and ModelID is the digital twin model, as if the device had been there already.
+	Reported map[string]any
+	ModelID  string
 	// AnyParent takes parents of which the edge device does not exist, as an import
 	// meets them in the order of the names.
 	AnyParent bool
@@ -118,6 +121,13 @@ func (r *Registry) newRecord(ctx context.Context, c Creation) (store.Record, err
 	if c.Twin.Tags != nil || c.Twin.Desired != nil {
 		var err error
 		if rec.Twin, err = rec.Twin.Patch(c.Twin, r.now()); err != nil {
+			return store.Record{}, err
+		}
+	}
+	rec.Twin.ModelID = c.ModelID
+	if len(c.Reported) > 0 {
+		var err error
+		if rec.Twin, err = rec.Twin.Report(c.Reported, r.now()); err != nil {
 			return store.Record{}, err
 		}
 	}

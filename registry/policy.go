@@ -58,12 +58,3 @@ func compilePolicies(policies []iothub.AccessPolicy) ([]policy, error) {
 	}
 	return out, nil
 }
-
-func (r *Registry) policy(name string) (policy, bool) {
-	for _, p := range r.policies {
-		if p.Name == name {
-			return p, true
-		}
-	}
-	return policy{}, false
-}

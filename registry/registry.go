@@ -26,8 +26,10 @@ type Options struct {
 	// this hub's names: the resource of a token must begin with one. path is what
 	// follows it there, without slashes around it. nil accepts any name.
 	OwnsHost func(host, path string) bool
-	// Policies are the shared access policies; nil means DefaultPolicies.
-	Policies []iothub.AccessPolicy
+	// Policies are the shared access policies; nil means DefaultPolicies. Those that PutPolicy stored are added to them or replace them, but for
+	// those that FixedPolicies names.
+	Policies      []iothub.AccessPolicy
+	FixedPolicies []string
 	// MaxIdentities is the most devices and modules together; 0 means
 	// iothub.MaxIdentities.
 	MaxIdentities int
@@ -44,8 +46,7 @@ type Registry struct {
 	told     *toldRecords
 	records  store.Records
 	ownsHost func(host, path string) bool
-	policies []policy
-	tokens   tokenCache
+	access   access
 	cas      authorities
 	now      func() time.Time
 	real     func() time.Time
@@ -89,23 +90,13 @@ func New(o Options) (*Registry, error) {
 	if o.Policies == nil {
 		o.Policies = DefaultPolicies()
 	}
-	var err error
-	if r.policies, err = compilePolicies(o.Policies); err != nil {
+	if err := r.loadPolicies(context.Background(), o); err != nil {
 		return nil, err
 	}
 	if err := r.loadCAs(context.Background(), o.Documents); err != nil {
 		return nil, err
 	}
 	return r, nil
-}
-
-// Policies returns the shared access policies.
-func (r *Registry) Policies() []iothub.AccessPolicy {
-	out := make([]iothub.AccessPolicy, len(r.policies))
-	for i, p := range r.policies {
-		out[i] = p.AccessPolicy
-	}
-	return out
 }
 
 // Export returns up to limit identities with their twins, a device before its

@@ -10,8 +10,8 @@ import (
 const maxCachedTokens = 1024
 
 // tokenCache remembers what policies' tokens allow, by their text: a client sends
-// the same one with every request until it expires. Policies do not change while
-// a Registry lives. Tokens of identities are not for it, because their keys do.
+// the same one with every request until it expires. It belongs to policies that do not
+// change. Tokens of identities are not for it, because their keys do.
 type tokenCache struct {
 	mu     sync.RWMutex
 	grants map[string]iothub.Grant

@@ -29,8 +29,8 @@ func TestCachedTokens(t *testing.T) {
 	if err != nil || again != first || again.Resource != "devices/a" {
 		t.Errorf("%+v, %v, want %+v", again, err, first)
 	}
-	if len(r.tokens.grants) != 1 {
-		t.Errorf("%d tokens are remembered", len(r.tokens.grants))
+	if len(r.access.now.Load().tokens.grants) != 1 {
+		t.Errorf("%d tokens are remembered", len(r.access.now.Load().tokens.grants))
 	}
 	_, err = r.CheckToken(ctx, token+"x")
 	wantCode(t, "another text", err, iothub.CodeIotHubUnauthorizedAccess)
@@ -59,7 +59,7 @@ func TestCachedTokens(t *testing.T) {
 		if _, err := r.CheckToken(ctx, sign(fmt.Sprint("localhost/devices/", i), "iothubowner", key)); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(r.tokens.grants); n > maxCachedTokens {
+		if n := len(r.access.now.Load().tokens.grants); n > maxCachedTokens {
 			t.Fatalf("%d tokens are remembered", n)
 		}
 	}
