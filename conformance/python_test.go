@@ -35,6 +35,7 @@ func pythonScenarios() []scenario {
 		{"python_twins", []string{"python"}, single("twins.py")},
 		{"python_methods", []string{"python"}, single("methods.py")},
 		{"python_modules", []string{"python"}, single("modules.py")},
+		{"python_module_inputs", []string{"python"}, single("module_inputs.py")},
 		{"python_x509", []string{"python"}, certifiedDevice},
 		{"python_routes", []string{"python"}, single("routes.py")},
 		{"python_event_hubs", []string{"python"}, single("event_hubs.py")},

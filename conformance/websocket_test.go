@@ -20,6 +20,7 @@ func webSocketScenarios() []scenario {
 	}
 	return []scenario{
 		{"python_websocket_features", []string{"python"}, python("features.py")},
+		{"python_websocket_module_inputs", []string{"python"}, python("module_inputs.py")},
 		{"python_websocket_telemetry", []string{"python"}, python("telemetry.py")},
 		{"python_websocket_c2d", []string{"python"}, python("c2d_limits.py")},
 		{"python_websocket_x509", []string{"python"}, func(t *testing.T, s *site) {

@@ -4,16 +4,18 @@ each feature, and what is refused, is in the programs named after them."""
 import json
 import time
 
+import requests
 from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodResponse
 from azure.iot.hub.models import Twin, TwinProperties
 
 from common import (
-    DEVICE, DEVICE_OPTIONS, cell, check, equal, eventually, fields, finish, kept, not_supported, registry_manager, rest, within,
+    DEVICE, DEVICE_OPTIONS, advance, cell, check, equal, eventually, fields, finish, kept, not_supported, registry_manager, rest, within,
 )
 
 within(170)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
 manager = registry_manager()
+SESSION = requests.Session()  # so that the calls need one connection
 
 
 def unknown(client, name, feature):
@@ -40,7 +42,7 @@ def send_c2d(name, outcome, **more):
 
 
 manager.create_device_with_sas("absent", None, None, "enabled")
-send_c2d("absent", "Expired", expiryTimeUtc=int((time.time() + 2) * 1000))
+send_c2d("absent", "Expired", expiryTimeUtc=int((time.time() + 600) * 1000))
 for number in range(3):
     send_c2d(ID, "completed {}".format(number), text="a/b=c&d %")
 equal(manager.get_device(ID).cloud_to_device_message_count, 3, "three messages wait")
@@ -102,7 +104,7 @@ def on_method(request):
 
 
 def invoke(name, payload, path="/twins/" + ID, **more):
-    return rest("POST", path + "/methods", json={"methodName": name, "payload": payload, **more})
+    return rest("POST", path + "/methods", session=SESSION, json={"methodName": name, "payload": payload, **more})
 
 
 client.on_method_request_received = on_method
@@ -230,6 +232,7 @@ def feedback():
     return seen_feedback == FEEDBACK
 
 
+advance(601)
 eventually(feedback, "feedback of every message", seconds=60)
 cell("c2d-feedback")
 client.shutdown()

@@ -9,7 +9,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from proton.utils import BlockingConnection
 
 from amqp_peer import plain, tls
-from common import SERVICE, check, collect, device_string, equal, eventually, fields, finish, rest, within
+from common import SERVICE, advance, check, collect, device_string, equal, eventually, fields, finish, rest, within
 
 within(150)
 HOST = fields(SERVICE)["HostName"]
@@ -44,19 +44,20 @@ def records_of(message):
 online, client = device("online")
 offline, _ = device("offline")
 purged, _ = device("purged")
-connection = connect()
-receiver = connection.create_receiver("amqps://{}/messages/servicebound/feedback".format(HOST), credit=10)
 
 for ack in ("unset", "none", "positive", "negative", "full"):
     send("online", ack)
 for ack in ("positive", "negative", "full"):
-    send("offline", ack, expiryTimeUtc=int((time.time() + 2) * 1000))
+    send("offline", ack, expiryTimeUtc=int((time.time() + 600) * 1000))
 send("purged", "full")
 
 delivered = collect(client.receive_message)
 eventually(lambda: len(delivered) == 5, "the connected device got all five")
 equal([m.ack for m in delivered][2:], ["positive", "negative", "full"], "the device sees which ack was asked for")
 equal(rest("DELETE", "/devices/purged/commands").json()["totalMessagesPurged"], 1, "one message purged")
+advance(601)
+connection = connect()
+receiver = connection.create_receiver("amqps://{}/messages/servicebound/feedback".format(HOST), credit=10)
 
 want = {
     "online-positive": "Success",
