@@ -20,7 +20,6 @@ import (
 func incompleteColumns() []string {
 	return []string{
 		"python mqtt", "python mqtt-ws",
-		"node mqtt", "node mqtt-ws", "node amqp", "node amqp-ws", "node http",
 		"java mqtt", "java mqtt-ws", "java amqp", "java amqp-ws", "java http",
 	}
 }
