@@ -19,7 +19,6 @@ import (
 // incompleteColumns are those that may have empty cells for now.
 func incompleteColumns() []string {
 	return []string{
-		"python mqtt", "python mqtt-ws",
 		"java mqtt", "java mqtt-ws", "java amqp", "java amqp-ws", "java http",
 	}
 }
