@@ -47,21 +47,33 @@ func refuseLogin(c amqp.Credentials, err error) error {
 }
 
 // loginHub finds the hub that a login is for: by the host name in sasl-init or
-// in the TLS handshake, or by the hub in the user name.
+// in the TLS handshake, or by the hub in the user name. The hub that every name leads to
+// comes after one that answers to a name of its own.
 func (s *Server) loginHub(c amqp.Credentials) (*hub.Hub, error) {
 	var serverName string
 	if c.TLS != nil {
 		serverName = c.TLS.ServerName
 	}
-	var err error
+	var (
+		usual, _ = s.hubs("localhost")
+		found    *hub.Hub
+		err      error
+	)
 	for _, name := range []string{c.Hostname, serverName, userHub(c.Username)} {
 		if name == "" {
 			continue
 		}
 		var h *hub.Hub
-		if h, err = s.hubs(name); err == nil {
+		if h, err = s.hubs(name); err != nil {
+			continue
+		}
+		if h != usual {
 			return h, nil
 		}
+		found = h
+	}
+	if found != nil {
+		return found, nil
 	}
 	if err == nil {
 		err = iothub.NewError(iothub.CodeIotHubNotFound, "The connection names no hub.")

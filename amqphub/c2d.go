@@ -64,7 +64,7 @@ func (s *c2dSender) run() {
 func (s *c2dSender) send(d *amqp.Delivery) {
 	m, err := parseC2D(d, s.peer.server.now)
 	if err == nil {
-		_, err = s.peer.hub.SendC2D(s.ctx, m)
+		_, err = s.peer.hub().SendC2D(s.ctx, m)
 	}
 	// A link that ended meanwhile hears neither answer.
 	if err == nil {

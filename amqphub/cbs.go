@@ -64,7 +64,7 @@ func (p *peer) putToken(r *amqp.Request) error {
 	case operation != "put-token":
 		return invalid("operation must be put-token, not %q", operation)
 	case strings.EqualFold(tokenType, "jwt"):
-		p.hub.CountUnsupported("AMQP put-token with a Microsoft Entra token")
+		p.hub().CountUnsupported("AMQP put-token with a Microsoft Entra token")
 		return iothub.NewError(iothub.CodeGenericNotImplemented, "Hubnerite does not implement Microsoft Entra tokens.")
 	case !strings.HasSuffix(strings.ToLower(tokenType), ":sastoken"):
 		return invalid("the token type %q is not known", tokenType)
@@ -74,10 +74,13 @@ func (p *peer) putToken(r *amqp.Request) error {
 	if err != nil || !isText {
 		return invalid("the body must be an amqp-value string")
 	}
-	grant, err := p.hub.Authenticate(p.hubContext(), token)
+	if audience, ok := properties.Text("name"); ok {
+		p.choose(entityOf(audience))
+	}
+	grant, err := p.hub().Authenticate(p.hubContext(), token)
 	if err == nil && grant.Policy == "" {
 		// The key of a device that may not connect proves nothing.
-		grant, err = p.hub.AuthenticateDevice(p.hubContext(), grant.Identity, hub.Credential{Token: token})
+		grant, err = p.hub().AuthenticateDevice(p.hubContext(), grant.Identity, hub.Credential{Token: token})
 	}
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func (p *peer) attachDevice(a *amqp.Attach) (*amqp.Acceptance, error) {
 		return nil, iothub.NewError(iothub.CodeAmqpAddressNotFound, "There is no AMQP node %.128q for this direction.", addressOf(a))
 	}
 	l := &deviceLink{session: a.Session, fault: linkFault(node, sends)}
-	if err := p.hub.FaultOn(id, l.fault); err != nil {
+	if err := p.hub().FaultOn(id, l.fault); err != nil {
 		return nil, err
 	}
 	if sends {
@@ -156,7 +156,7 @@ func (p *peer) connect(id iothub.ID, modelID string) (*device, error) {
 	p.mu.Lock()
 	p.devices[id] = d
 	p.mu.Unlock()
-	d.conn, err = p.hub.Connect(d.ctx, id, hub.ConnectionOptions{
+	d.conn, err = p.hub().Connect(d.ctx, id, hub.ConnectionOptions{
 		Grant: grant, Protocol: p.protocol, RemoteAddr: remoteAddr(p.conn.NetConn()), ModelID: modelID,
 	}, d)
 	if err != nil {
@@ -194,12 +194,12 @@ func (p *peer) deviceGrant(ctx context.Context, id iothub.ID) (iothub.Grant, err
 		return iothub.Grant{}, iothub.NewError(iothub.CodeIotHubUnauthorizedAccess,
 			"Unauthorized: this connection has neither a token nor a certificate for %s.", id)
 	}
-	return p.hub.AuthenticateDevice(ctx, id, hub.Credential{Certificates: certificates})
+	return p.hub().AuthenticateDevice(ctx, id, hub.Credential{Certificates: certificates})
 }
 
 // opens reports whether a grant lets id in now. A device's key does not open its modules.
 func (p *peer) opens(g iothub.Grant, id iothub.ID) bool {
-	return (g.Policy != "" || g.Identity == id) && p.hub.Authorize(g, iothub.DeviceConnect, id.ResourcePath()) == nil
+	return (g.Policy != "" || g.Identity == id) && p.hub().Authorize(g, iothub.DeviceConnect, id.ResourcePath()) == nil
 }
 
 // renew gives the devices that a new token opens that token, without touching

@@ -127,7 +127,7 @@ func (c *c2dSource) send(delivery *hub.Delivery) error {
 	// The tag is the lock token: the C# client reads it there.
 	err = c.sender.TrySend(amqp.Message{Payload: [][]byte{b}, Tag: token[:], Value: delivery.LockToken})
 	if err == nil && c.sender.Frame().SenderSettleMode == wire.SenderSettled {
-		c.device.peer.hub.CompleteC2DAsync(c.device.id, delivery.LockToken, nil)
+		c.device.peer.hub().CompleteC2DAsync(c.device.id, delivery.LockToken, nil)
 	}
 	return err
 }
@@ -239,11 +239,11 @@ func (c *c2dSource) settle(sent *amqp.Sent, token string, state wire.DeliverySta
 	}
 	switch state.(type) {
 	case wire.Released, wire.Modified:
-		answer(p.hub.AbandonC2D(p.hubContext(), id, token))
+		answer(p.hub().AbandonC2D(p.hubContext(), id, token))
 	case wire.Rejected:
-		answer(p.hub.RejectC2D(p.hubContext(), id, token))
+		answer(p.hub().RejectC2D(p.hubContext(), id, token))
 	default:
-		p.hub.CompleteC2DAsync(id, token, answer)
+		p.hub().CompleteC2DAsync(id, token, answer)
 	}
 }
 

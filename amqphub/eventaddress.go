@@ -79,7 +79,7 @@ func eventHubHost(host string) string {
 // name, or the name by which the connection reached it, which is what tools make
 // of the host name that a redirect gave them.
 func (p *peer) isEntity(name string) bool {
-	if strings.EqualFold(name, p.hub.EventHubName()) {
+	if strings.EqualFold(name, p.hub().EventHubName()) {
 		return true
 	}
 	label, _, _ := strings.Cut(p.host, ".")

@@ -46,7 +46,7 @@ func (p *peer) attachEvents(a *amqp.Attach, address eventAddress) (*amqp.Accepta
 		return nil, p.redirect(address)
 	case address.entity != "" && !p.isEntity(address.entity):
 		return nil, trackedError(wire.ErrNotFound, "NoSystemTracker", p.server.now(),
-			"The messaging entity '%.128s' could not be found. This hub's is %q.", address.entity, p.hub.EventHubName())
+			"The messaging entity '%.128s' could not be found. This hub's is %q.", address.entity, p.hub().EventHubName())
 	case address.management:
 		// Whoever asks may do so before any token: each request is judged, and may bring its own.
 		return p.management.Attach(a)
@@ -88,30 +88,30 @@ func (p *peer) authorizeEventsBy(g iothub.Grant, rights iothub.AccessRights, res
 	prefix := "messages/events"
 	if resource != prefix && !strings.HasPrefix(resource, prefix+"/") {
 		if resource != "" && !p.isEntity(entity) {
-			prefix = p.hub.EventHubName()
+			prefix = p.hub().EventHubName()
 		} else {
 			prefix = entity
 		}
 	}
 	g.Resource = resource
-	return p.hub.Authorize(g, rights, strings.ToLower(prefix+"/"+rest))
+	return p.hub().Authorize(g, rights, strings.ToLower(prefix+"/"+rest))
 }
 
 // attachReader opens a link that reads a partition.
 func (p *peer) attachReader(a *amqp.Attach, address eventAddress) (*amqp.Acceptance, error) {
-	name := p.hub.EventHubName()
+	name := p.hub().EventHubName()
 	r := &eventReader{peer: p, sender: a.Sender, credit: make(chan struct{}, 1)}
-	r.place = readerPlace{hub: p.hub, group: strings.ToLower(address.group), partition: -1}
+	r.place = readerPlace{hub: p.hub(), group: strings.ToLower(address.group), partition: -1}
 	r.name, _ = a.Frame.Properties.Text(receiverNameProperty)
 	if r.epoch, r.owned = a.Frame.Properties.Integer(epochProperty); r.epoch < 0 {
 		return nil, eventError(conditionOutOfRange, r, "The epoch '%d' of a receiver must not be negative.", r.epoch)
 	}
 	partition, err := strconv.Atoi(address.partition)
-	if err != nil || partition < 0 || partition >= p.hub.Partitions() || strconv.Itoa(partition) != address.partition {
+	if err != nil || partition < 0 || partition >= p.hub().Partitions() || strconv.Itoa(partition) != address.partition {
 		return nil, eventError(conditionOutOfRange, r, "%s", invalidPartition)
 	}
 	r.place.partition = partition
-	if _, ok := p.hub.ConsumerGroup(address.group); !ok {
+	if _, ok := p.hub().ConsumerGroup(address.group); !ok {
 		return nil, eventError(wire.ErrNotFound, r, "The messaging entity '%s:eventhub:%s~%d|%.64s' could not be found.",
 			name, name, partition, r.place.group)
 	}
@@ -146,7 +146,7 @@ func (p *peer) firstEvent(r *eventReader, source *wire.Source) (int64, error) {
 	if err != nil {
 		return 0, eventError(conditionArgument, r, "%s.", err)
 	}
-	info, err := p.hub.PartitionInfo(r.place.partition)
+	info, err := p.hub().PartitionInfo(r.place.partition)
 	if err != nil {
 		return 0, err
 	}
@@ -157,7 +157,7 @@ func (p *peer) firstEvent(r *eventReader, source *wire.Source) (int64, error) {
 		return 0, eventError(conditionArgument, r,
 			"The supplied sequence number '%d' is invalid. The last sequence number in the system is '%d'.", at.Value, info.Next-1)
 	}
-	return p.hub.FindEvent(p.hubContext(), r.place.partition, at)
+	return p.hub().FindEvent(p.hubContext(), r.place.partition, at)
 }
 
 // eventReader reads a partition for one link. It holds no more than one page of

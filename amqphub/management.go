@@ -69,10 +69,10 @@ func (p *peer) manage(r *amqp.Request) (wire.Map, *amqp.Error) {
 	}
 	switch {
 	case operation != "READ":
-		p.hub.CountUnsupported("AMQP $management " + strconv.Quote(operation))
+		p.hub().CountUnsupported("AMQP $management " + strconv.Quote(operation))
 		return refuse(wire.ErrNotImplemented, "Hubnerite does not implement the management operation %.64q.", operation)
 	case !p.isEntity(name):
-		return refuse(wire.ErrNotFound, "The messaging entity '%.128s' could not be found. This hub's is %q.", name, p.hub.EventHubName())
+		return refuse(wire.ErrNotFound, "The messaging entity '%.128s' could not be found. This hub's is %q.", name, p.hub().EventHubName())
 	case strings.EqualFold(kind, typeEventHub):
 		return p.describeEventHub(name), nil
 	case !strings.EqualFold(kind, typePartition):
@@ -80,7 +80,7 @@ func (p *peer) manage(r *amqp.Request) (wire.Map, *amqp.Error) {
 	}
 	value, _ := properties.Get("partition")
 	partition, err := strconv.Atoi(text(value))
-	if err != nil || partition < 0 || partition >= p.hub.Partitions() {
+	if err != nil || partition < 0 || partition >= p.hub().Partitions() {
 		return refuse(conditionOutOfRange, "%s", invalidPartition)
 	}
 	described, err := p.describePartition(name, partition)
@@ -99,7 +99,7 @@ func (p *peer) authorizeManagement(properties wire.Map) error {
 	if err == nil || token == "" {
 		return err
 	}
-	grant, err := p.hub.Authenticate(p.hubContext(), token)
+	grant, err := p.hub().Authenticate(p.hubContext(), token)
 	if err != nil {
 		return err
 	}
@@ -107,21 +107,21 @@ func (p *peer) authorizeManagement(properties wire.Map) error {
 }
 
 func (p *peer) describeEventHub(name string) wire.Map {
-	ids := make([]string, p.hub.Partitions())
+	ids := make([]string, p.hub().Partitions())
 	for i := range ids {
 		ids[i] = strconv.Itoa(i)
 	}
 	return wire.Map{}.
 		Add("name", name).
 		Add("type", typeEventHub).
-		Add("created_at", p.hub.Created()).
+		Add("created_at", p.hub().Created()).
 		Add("partition_count", int32(len(ids))).
 		Add("partition_ids", wire.Strings(ids...)). // an array: clients refuse a list
 		Add("georeplication_factor", int32(1))      // the Go client refuses an answer without it
 }
 
 func (p *peer) describePartition(name string, partition int) (wire.Map, error) {
-	info, err := p.hub.PartitionInfo(partition)
+	info, err := p.hub().PartitionInfo(partition)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/hub"
@@ -18,7 +19,6 @@ const maxGrants = 1000
 // peer is one connection and what it may do.
 type peer struct {
 	server *Server
-	hub    *hub.Hub
 	log    *slog.Logger
 	cbs    *amqp.RequestNode
 	// host is the name that the client connected to; see hostOf.
@@ -29,7 +29,12 @@ type peer struct {
 	// protocol is "amqp" or "amqp-ws".
 	protocol string
 
-	mu     sync.Mutex
+	// bound is the hub; see bind.
+	bound atomic.Pointer[hub.Hub]
+
+	mu sync.Mutex
+	// unbind undoes bind.
+	unbind func() bool
 	grants map[grantKey]iothub.Grant
 	links  map[*link]struct{}
 	// devices are the identities that have links; see device.go.
@@ -67,16 +72,18 @@ func (h handler) Open(c *amqp.Conn) error {
 		log: h.s.log.With("conn", c.ID()), conn: c, protocol: protocolOf(c.NetConn()), devices: map[iothub.ID]*device{},
 	}
 	if login, ok := c.Principal().(plainLogin); ok {
-		p.hub, p.grants[keyOf(login.grant)] = login.hub, login.grant
+		p.grants[keyOf(login.grant)] = login.grant
+		p.bind(login.hub)
 	} else {
 		name := c.Open().HostName
 		if tls := c.TLS(); name == "" && tls != nil {
 			name = tls.ServerName
 		}
-		var err error
-		if p.hub, err = h.s.hubs(name); err != nil {
+		found, err := h.s.hubs(name)
+		if err != nil {
 			return p.refuse("open", err)
 		}
+		p.bind(found)
 	}
 	p.cbs, p.management = newCBS(p), newManagement(p)
 	if p.host = hostOf(c.Open().HostName); p.host == "" && c.TLS() != nil {
@@ -108,7 +115,13 @@ func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 }
 
 // Closed implements amqp.Handler.
-func (h handler) Closed(c *amqp.Conn, _ error) { h.s.remove(peerOf(c)) }
+func (h handler) Closed(c *amqp.Conn, _ error) {
+	p := peerOf(c)
+	p.mu.Lock()
+	p.unbind()
+	p.mu.Unlock()
+	h.s.remove(p)
+}
 
 func peerOf(c *amqp.Conn) *peer { return c.Value().(*peer) }
 
@@ -135,6 +148,9 @@ func (p *peer) admitStranger() error {
 func (p *peer) attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	address, sends := addressOf(a), a.Receiver != nil
 	events, isEvents := parseEventAddress(address)
+	if isEvents && events.entity != "" && !p.isEntity(events.entity) && classify(address) == addressUnknown {
+		p.choose(events.entity)
+	}
 	switch kind := classify(address); {
 	case kind == addressCBS:
 		return p.attachCBS(a)
@@ -164,7 +180,7 @@ func (p *peer) authorize(rights iothub.AccessRights, path string) error {
 func (p *peer) authorizeLocked(rights iothub.AccessRights, path string) error {
 	err := error(iothub.NewError(iothub.CodeIotHubUnauthorizedAccess, "Unauthorized: put a token to $cbs first."))
 	for _, g := range p.grants {
-		if err = p.hub.Authorize(g, rights, path); err == nil {
+		if err = p.hub().Authorize(g, rights, path); err == nil {
 			return nil
 		}
 	}

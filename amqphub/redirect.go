@@ -28,7 +28,7 @@ func (p *peer) redirect(a eventAddress) *amqp.Error {
 	if host == "" {
 		host = "localhost"
 	}
-	entity := p.hub.EventHubName()
+	entity := p.hub().EventHubName()
 	if label, _, _ := strings.Cut(host, "."); strings.HasSuffix(host, eventHubDomain) {
 		entity = label
 	}

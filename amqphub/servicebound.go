@@ -31,7 +31,7 @@ func (p *peer) attachServiceBound(a *amqp.Attach, queue func(*hub.Hub) *hub.Serv
 	if err := p.authorize(iothub.ServiceConnect, ""); err != nil {
 		return nil, err
 	}
-	f := &serviceSource{peer: p, queue: queue(p.hub), to: to, sender: a.Sender, wake: make(chan struct{}, 1)}
+	f := &serviceSource{peer: p, queue: queue(p.hub()), to: to, sender: a.Sender, wake: make(chan struct{}, 1)}
 	forget := p.track(iothub.ServiceConnect, "", a.Sender.Close)
 	unregister := f.queue.OnWaiting(f.signal)
 	f.end = func() {
@@ -156,7 +156,7 @@ func (f *serviceSource) send(d hub.ServiceDelivery) error {
 		return err
 	}
 	b, err = wire.AppendProperties(b, &wire.Properties{
-		MessageID: d.LockToken, UserID: []byte(f.peer.hub.Name()), To: f.to,
+		MessageID: d.LockToken, UserID: []byte(f.peer.hub().Name()), To: f.to,
 		ContentType: wire.Symbol(d.System.ContentType), ContentEncoding: "utf-8", AbsoluteExpiryTime: d.ExpiryTime,
 	})
 	if err != nil {
