@@ -16,8 +16,8 @@ import (
 
 const probeFailed = 97
 
-// dottedHosts are names of hubs that resolve to the emulator in a scenario's private hosts file.
-const dottedHosts = "127.0.0.1 hub1.azure-devices.net\n"
+// dottedHosts are names of hubs and gateways that resolve to the emulator in a scenario's private hosts file.
+const dottedHosts = "127.0.0.1 hub1.azure-devices.net gateway.factory.example other.factory.example\n"
 
 // isolate gives the process to be started user, mount and network namespaces of its own, in which it is root, and makes it
 // the leader of a process group.

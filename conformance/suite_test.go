@@ -128,7 +128,7 @@ func scenarios() []scenario {
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
-		certificateScenarios(), nodeMatrixScenarios(),
+		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(),
 	} {
 		all = append(all, group...)
 	}

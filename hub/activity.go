@@ -219,6 +219,9 @@ func (h *Hub) noteTwin(event string, p *peer, body func() ([]byte, error)) func(
 
 // noteC2D remembers a step of a message.
 func (h *Hub) noteC2D(event string, m iothub.C2DMessage, c *Connection, o iothub.Outcome) {
+	if m.Input != "" {
+		return // it is no cloud-to-device message
+	}
 	a := Activity{Kind: ActivityC2D, Event: event, ID: m.ID, C2D: &m, Outcome: o}
 	if c != nil {
 		a.Protocol, a.RemoteAddr = c.o.Protocol, c.o.RemoteAddr

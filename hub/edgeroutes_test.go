@@ -176,7 +176,7 @@ func TestEdgeChildren(t *testing.T) {
 		{Body: []byte(`{"up":1}`), System: iothub.SystemProperties{ContentType: "application/json", ContentEncoding: "utf-8"}},
 		{Body: []byte("https")},
 	} {
-		if err := f.Hub.SendTelemetry(context.Background(), leaf, grant, []iothub.Telemetry{m}); err != nil {
+		if err := f.SendTelemetry(context.Background(), leaf, grant, []iothub.Telemetry{m}); err != nil {
 			t.Fatal(err)
 		}
 	}

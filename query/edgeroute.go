@@ -97,9 +97,10 @@ func edgeWords(text string) []edgeWord {
 		}
 		switch {
 		case quote != 0 && i < len(text):
-			if c == '\\' {
+			switch c {
+			case '\\':
 				i++
-			} else if c == quote {
+			case quote:
 				quote = 0
 			}
 			continue
