@@ -132,6 +132,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = slog.New(hintLog{c.Logger.Handler()})
 	return c
 }
 

@@ -65,6 +65,9 @@ func (h *httpLog) forget(c net.Conn) bool {
 	return begun
 }
 
+// handshakeFailed is the message of a handshake that failed on a port with HTTPS.
+const handshakeFailed = "TLS handshake failed"
+
 // errorLog gives a line of net/http its level. A handshake is the peer's
 // doing: often one that does not trust the certificate, which its user will
 // look for here. One that ends with nothing said is a probe of the port.
@@ -75,10 +78,13 @@ func (h errorLog) Handle(ctx context.Context, r slog.Record) error {
 	if rest, ok := strings.CutPrefix(r.Message, "http: TLS handshake error from "); ok {
 		remote, reason, _ := strings.Cut(rest, ": ")
 		level := slog.LevelInfo
-		if reason == "EOF" {
+		switch {
+		case reason == "EOF":
 			level = slog.LevelDebug
+		case tlsHint(reason) != "":
+			level = slog.LevelWarn
 		}
-		handshake := slog.NewRecord(r.Time, level, "TLS handshake failed", r.PC)
+		handshake := slog.NewRecord(r.Time, level, handshakeFailed, r.PC)
 		handshake.AddAttrs(slog.String("remote", remote), slog.String("err", reason))
 		r = handshake
 	}

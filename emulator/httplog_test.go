@@ -81,7 +81,7 @@ func TestHTTPLog(t *testing.T) {
 			switch got := out.String(); {
 			case test.line == "" && got != "":
 				t.Errorf("log: %s", got)
-			case test.line != "" && (strings.Count(got, "\n") != 1 || !strings.Contains(got, test.line) || !strings.Contains(got, "level=INFO")):
+			case test.line != "" && (strings.Count(got, "\n") != 1 || !strings.Contains(got, test.line) || strings.Contains(got, "level=WARN") != test.tls || !test.tls && !strings.Contains(got, "level=INFO")):
 				t.Errorf("log: %q, want one line with %q", got, test.line)
 			}
 		})
