@@ -69,7 +69,7 @@ type startCmd struct {
 // Run starts the emulator and returns when it was told to stop.
 func (s *startCmd) Run(a *app) error {
 	logger := s.logger(a.stderr)
-	tuneGC()
+	defer tuneGC()()
 	cfg, err := s.config(a.sources)
 	if err != nil {
 		return err
