@@ -6,7 +6,7 @@ TOOLS   := .tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
-# Flags of the program behind bench-mqtt, bench-idle or bench-events, for example "-rounds 1 -transport plain".
+# Flags of the program behind bench-mqtt, bench-devices and the like, for example "-rounds 1 -transport plain".
 BENCHFLAGS ?=
 # How long `make fuzz` spends on each fuzz target, how many rounds `make soak` takes.
 FUZZTIME ?= 20s
@@ -68,8 +68,8 @@ demo: build python ## Both Python tutorials end to end, printing what device and
 	@scripts/conformance -demo
 
 .PHONY: bench
-bench: ## Everything that is measured, one after the other (about 20 minutes); docs/performance.md explains it
-	@$(MAKE) --no-print-directory -j1 bench-go bench-mqtt bench-events bench-rest bench-idle BENCHFLAGS=
+bench: ## Everything that is measured, one after the other (about 25 minutes); docs/performance.md explains it
+	@$(MAKE) --no-print-directory -j1 bench-go bench-mqtt bench-events bench-rest bench-devices bench-idle BENCHFLAGS=
 
 .PHONY: bench-go
 bench-go: ## The Go benchmarks, start-up time with 10,000 devices among them
@@ -82,6 +82,10 @@ bench-mqtt: build ## MQTT throughput and latency beside mosquitto, as ratios of 
 .PHONY: bench-idle
 bench-idle: build ## Memory of 5,000 idle MQTT connections, plain and TLS, beside mosquitto's (about 6 minutes)
 	$(GO) run ./bench/mqttload -idle 5000 -binary $(BIN) -mosquitto "$$(scripts/mosquitto-env --path)" $(BENCHFLAGS)
+
+.PHONY: bench-devices
+bench-devices: build ## 10,000 devices at once over MQTT with TLS: connecting, memory, and how long telemetry, messages and methods take (about 5 minutes)
+	$(GO) run ./bench/deviceload -binary $(BIN) $(BENCHFLAGS)
 
 .PHONY: bench-rest
 bench-rest: build ## The service API with 100,000 devices: bulk creation, start-up, listing, reads and twin patches per second
