@@ -327,22 +327,22 @@ async function plugAndPlay() {
   cell(NAME, 'plug-and-play');
 }
 
-/** The first token is replaced after 3 s, and good for 10 s. */
+/** The first token is replaced after 4 s, and good for 15 s. */
 async function renewal() {
   const id = 'renewing';
   const device = DeviceClient.fromConnectionString(await newDevice(id), Transport);
-  device.setOptions({ tokenRenewal: { tokenValidTimeInSeconds: 10, tokenRenewalMarginInSeconds: 7 } }, () => {});
+  device.setOptions({ tokenRenewal: { tokenValidTimeInSeconds: 15, tokenRenewalMarginInSeconds: 11 } }, () => {});
   device.setRetryPolicy(new NoRetry()); // so that an expired token would be noticed
   const lost = [];
   device.on('disconnect', (err) => { lost.push(err); });
   device.on('error', (err) => { lost.push(err); });
   await device.open();
   if (!HTTP) device.onDeviceMethod('ping', (request, response) => response.send(200, request.payload, () => {}));
-  for (let i = 0; i < 13; i += 1) {
+  for (let i = 0; i < 18; i += 1) {
     await device.sendEvent(new Message(`renewing ${i}`));
     await sleep(1000);
   }
-  assert.deepStrictEqual((await kept(id)).map((m) => m.body), Array.from({ length: 13 }, (_, i) => `renewing ${i}`));
+  assert.deepStrictEqual((await kept(id)).map((m) => m.body), Array.from({ length: 18 }, (_, i) => `renewing ${i}`));
   if (!HTTP) {
     const answer = await service.invokeDeviceMethod(id, { methodName: 'ping', payload: 'still there', connectTimeoutInSeconds: 30, responseTimeoutInSeconds: 30 });
     assert.strictEqual(answer.result.payload, 'still there');

@@ -5,11 +5,11 @@
 
 const assert = require('assert');
 const net = require('net');
-const { Client: DeviceClient, Message } = require('azure-iot-device');
+const { Client: DeviceClient } = require('azure-iot-device');
 const { Message: ServiceMessage } = require('azure-iot-common');
 const iothub = require('azure-iothub');
 const { cell, SERVICE, sleep, eventually, kept, report, main } = require('./common');
-const { TRANSPORTS, deviceTransport, newDevice } = require('./transports');
+const { TRANSPORTS, deviceTransport, newDevice, send } = require('./transports');
 
 const registry = iothub.Registry.fromConnectionString(SERVICE);
 const service = iothub.Client.fromConnectionString(SERVICE, iothub.Amqp);
@@ -77,17 +77,13 @@ class Device {
   /** Sends, until it is acknowledged. */
   async send(body) {
     for (let n = 0; n < 20; n += 1) {
-      let timer;
       try {
-        const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error('no answer')), 10000); });
-        await Promise.race([this.client.sendEvent(new Message(body)), late]);
+        await send(this.client, body, 10);
         this.acknowledged.push(body);
         return;
       } catch (err) {
         console.log(this.id, body, 'again after', err.name, err.message);
         await sleep(200);
-      } finally {
-        clearTimeout(timer);
       }
     }
     throw new Error(`${this.id} ${body}: never acknowledged`);

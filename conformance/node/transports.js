@@ -3,6 +3,7 @@
 
 const fs = require('fs');
 const path = require('path');
+const { Message } = require('azure-iot-device');
 const { Registry } = require('azure-iothub');
 const { notSupported, SERVICE, fields } = require('./common');
 
@@ -26,6 +27,23 @@ async function newDevice(deviceId) {
   return `HostName=${fields(SERVICE).HostName};DeviceId=${deviceId};SharedAccessKey=${made.authentication.symmetricKey.primaryKey}`;
 }
 
+/**
+ * Sends, and sends again what has had no answer for so many seconds: over AMQP the SDK may lose what it wrote to a connection whose
+ * end it had not noticed. An error is the caller's.
+ */
+async function send(client, body, seconds) {
+  for (;;) {
+    let timer;
+    const late = new Promise((resolve) => { timer = setTimeout(resolve, seconds * 1000, 'late'); });
+    try {
+      if (await Promise.race([client.sendEvent(new Message(body)), late]) !== 'late') return;
+      console.log('no answer to', body, 'after', seconds, 's');
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
 /** Calls what the SDK must refuse by itself, for lack of these features. */
 async function refuses(name, features, call) {
   let value;
@@ -46,4 +64,4 @@ function aboutModelID() {
   return comment.split('\n').map((line) => line.replace(/^\s*\*?\s*/, '')).filter((line) => line && !line.startsWith('!!')).join(' ').trim();
 }
 
-module.exports = { TRANSPORTS, deviceTransport, newDevice, refuses, aboutModelID };
+module.exports = { TRANSPORTS, deviceTransport, newDevice, send, refuses, aboutModelID };
