@@ -11,7 +11,7 @@ import (
 
 // javaScenarios are Microsoft's Java SDKs.
 func javaScenarios() []scenario {
-	return []scenario{
+	return append(javaDeviceScenarios(), []scenario{
 		{"java_event_hubs", []string{"java"}, func(t *testing.T, s *site) {
 			// The device SDK wants a dot in the name.
 			h := s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--device", "d2")
@@ -22,7 +22,7 @@ func javaScenarios() []scenario {
 			s.judgeItselfJava(t, h, "service", "Service", storage(h),
 				"REGISTRY_READ_CONNECTION_STRING="+h.ready.ConnectionStrings["registryRead"])
 		}},
-	}
+	}...)
 }
 
 // startJava runs a compiled program of conformance/java with the jars of a profile of its pom. The virtual machine is told to

@@ -1,0 +1,40 @@
+//go:build conformance
+
+package conformance
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+// relayAddress is where the Java programs find the relay whose connections are cut; the hub itself is at 127.0.0.1.
+const relayAddress = "127.0.0.2"
+
+// javaDeviceScenarios are everything that Microsoft's Java device client can do, a program for each transport.
+func javaDeviceScenarios() []scenario {
+	var all []scenario
+	for _, over := range []struct{ transport, port string }{{"mqtt", "8883"}, {"mqtt-ws", "443"}, {"amqp", "5671"}, {"amqp-ws", "443"}, {"http", "443"}} {
+		all = append(all, scenario{"java_device_" + strings.ReplaceAll(over.transport, "-", "_"), []string{"java"}, func(t *testing.T, s *site) {
+			javaDevice(t, s, over.transport, over.port)
+		}})
+	}
+	return all
+}
+
+// javaDevice runs the program of a transport, and cuts the connections of its device behind the relay when it says so.
+func javaDevice(t *testing.T, s *site, transport, port string) {
+	h, certs := startSigned(t, s, "--hostname", "127.0.0.1", "--hostname", relayAddress)
+	w := startRelay(t, net.JoinHostPort(relayAddress, port), net.JoinHostPort("127.0.0.1", port))
+	p := s.startJava(t, h, "device", "Matrix", append(certificates(t), certs, "MATRIX_TRANSPORT="+transport, "RELAY="+relayAddress)...)
+	p.waitLine(`^cut: closed$`, 1, programTimeout)
+	w.cut(func(c *net.TCPConn) { _ = c.Close() })
+	p.send(map[string]any{"cut": "closed"})
+	p.waitLine(`^cut: reset$`, 1, programTimeout)
+	w.cut(func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() })
+	p.send(map[string]any{"cut": "reset"})
+	p.wait(programTimeout)
+	if !strings.HasSuffix(p.output(), "PASSED") {
+		t.Fatal("the program ended without saying that it passed")
+	}
+}
