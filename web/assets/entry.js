@@ -14,7 +14,7 @@ function short(value) {
 
 /** sentence says what happened in a few words. */
 export function sentence(e) {
-  const why = e.error ? `: ${e.error.message || e.error.code || e.error}` : '';
+  const why = e.error ? `: ${e.error.message || e.error.name}` : '';
   switch (e.kind) {
     case 'telemetry': return short(e.body);
     case 'c2d': return `${e.messageId || ''} ${e.outcome || ''} ${short(e.body)}`.trim();
@@ -22,7 +22,7 @@ export function sentence(e) {
     case 'connection': return `${e.protocol || ''} ${e.remoteAddress || ''}${why}`.trim();
     case 'refusal': return `${e.operation || ''}${why}`;
     case 'fault': return `${e.operation || ''} ${e.rule || ''}${why}`;
-    default: return short(e.change ?? e.patch ?? e.body) + why;
+    default: return short(e.change ?? e.record ?? e.operation) + why;
   }
 }
 

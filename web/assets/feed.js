@@ -1,6 +1,6 @@
 // What happens at the hub, as it happens: one stream of the management API for all pages, with its last events kept.
 
-import { address, token } from './api.js';
+import { address, get, token } from './api.js';
 
 export const KINDS = ['telemetry', 'c2d', 'feedback', 'method', 'twin', 'connection', 'identity', 'upload', 'refusal', 'fault'];
 
@@ -43,16 +43,24 @@ class Feed {
 
   async follow(signal) {
     let since = '';
+    let known = null; // what was there before the stream began: both may have the same
+    const headers = token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
     while (!signal.aborted) {
       try {
-        const headers = token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
         const answer = await fetch(address('/activity/stream', { since }), { signal, headers });
         if (!answer.ok) throw new Error(String(answer.status));
+        if (!known) {
+          const { activity } = await get('/activity', { kind: KINDS.filter((k) => k !== 'telemetry').join(','), limit: 10000 });
+          if (signal.aborted) return;
+          const last = activity.slice(-KEEP);
+          known = new Set(last.map((e) => JSON.stringify(e)));
+          last.forEach((e) => this.take(e));
+        }
         this.state(true);
         for await (const message of messages(answer.body)) {
           if (signal.aborted) return;
           if (message.id) since = message.id;
-          if (message.data) this.take(JSON.parse(message.data));
+          if (message.data && !known.delete(message.data)) this.take(JSON.parse(message.data));
         }
       } catch { /* the emulator went away, or was never there: try again */ }
       if (signal.aborted) return;
@@ -61,12 +69,10 @@ class Feed {
     }
   }
 
-  take(value) {
-    for (const e of Array.isArray(value) ? value : [value]) {
-      this.past.push(e);
-      if (this.past.length > KEEP) this.past.shift();
-      for (const listener of this.listeners) listener(e);
-    }
+  take(e) {
+    this.past.push(e);
+    if (this.past.length > KEEP) this.past.shift();
+    for (const listener of this.listeners) listener(e);
   }
 }
 

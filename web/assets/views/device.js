@@ -15,14 +15,14 @@ export async function device(box, { rest: [name, module], signal }) {
   showState(identity.connectionState === 'Connected');
 
   fill(box,
-    h('h1', null, h('a', { href: '#/devices' }, 'Devices'), '/', module ? h('a', { href: `#/devices/${id(name)}` }, name) : name, module && ['/', module], state),
+    h('h1', null, h('a', { href: '#/devices' }, 'Devices'), ' / ', module ? h('a', { href: `#/devices/${id(name)}` }, name) : name, module && [' / ', module], state),
     h('div', { class: 'columns' },
       identityCard(identity, info, path),
-      await twinCard(name, module, signal),
-      !module && messageCard(name),
-      methodCard(name, module),
       telemetryCard(name, module, signal),
       logCard(name, module, signal, showState),
+      await twinCard(name, module, signal),
+      methodCard(name, module),
+      !module && messageCard(name),
       !module && await modulesCard(name)));
 }
 
@@ -40,7 +40,7 @@ function identityCard(identity, info, path) {
   }
   if (identity.deviceScope) rows.push(['Scope', h('code', null, identity.deviceScope)]);
   rows.push(['Generation', identity.generationId], ['Waiting messages', String(identity.cloudToDeviceMessageCount ?? 0)],
-    ['Last activity', identity.lastActivityTime]);
+    ['Last activity', identity.lastActivityTime.startsWith('0001') ? 'never' : new Date(identity.lastActivityTime).toLocaleString([], { hour12: false })]);
   return h('section', { class: 'card' }, h('h2', null, 'Identity'), h('dl', null, rows.map(([t, d]) => [h('dt', null, t), h('dd', null, d)])),
     h('div', { class: 'buttons' },
       h('button', { type: 'button', class: 'danger', onclick: () => confirmed(`Delete ${identity.moduleId || identity.deviceId}?`, 'Delete', async () => {

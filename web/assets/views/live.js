@@ -9,7 +9,7 @@ const KEEP = 500;
 export async function live(box, { rest, signal }) {
   const shown = new Set(JSON.parse(sessionStorage.getItem('kinds') || 'null') || KINDS);
   const search = h('input', { type: 'search', placeholder: 'Device, name or text  ( / )', 'aria-label': 'Search the feed', value: rest[0] || '' });
-  const list = h('ol', { class: 'feed' });
+  const list = h('ol', { class: 'feed wide' });
   const waiting = h('span', { class: 'soft', role: 'status' });
   let all = [];
   let paused = false;

@@ -59,7 +59,7 @@ export function telemetryCard(name, module, signal) {
     const key = `${e.partition}/${e.sequenceNumber}`;
     if (known.has(key)) return;
     known.add(key);
-    add(e.time, e.body, e.properties, e.system);
+    add(e.time, e.body, e.applicationProperties, e.systemProperties);
   }, signal);
   get('/messages', { device: name, limit: 10000 }).then((answer) => {
     if (signal.aborted) return;

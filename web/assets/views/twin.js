@@ -93,8 +93,8 @@ export async function twinCard(name, module, signal) {
   feed.listen((e) => {
     if (e.kind !== 'twin' || e.device !== name || (e.module || '') !== (module || '')) return;
     if (history.firstChild && !history.firstChild.dataset.entry) history.replaceChildren();
-    history.prepend(h('li', { 'data-entry': '1' }, h('details', null, h('summary', null, clock(e.time), h('span', null, e.event), h('span', { class: 'soft' }, e.version ? `version ${e.version}` : ''),
-      h('code', null, JSON.stringify(e.patch ?? e.body ?? ''))), h('pre', null, json(e.patch ?? e.body ?? null)))));
+    history.prepend(h('li', { 'data-entry': '1' }, h('details', null, h('summary', null, clock(e.time), h('span', null, e.event), h('span', { class: 'soft' }, `version ${e.change?.version ?? ''}`),
+      h('code', null, JSON.stringify(e.change ?? null))), h('pre', null, json(e.change ?? null)))));
     while (history.children.length > 100) history.lastChild.remove();
     clearTimeout(timer);
     timer = setTimeout(() => act(null, async () => show((await service('GET', path)).value, dirty)), 150);
