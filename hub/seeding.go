@@ -20,7 +20,7 @@ type Seeded struct {
 }
 
 // CreateSeeded adds devices and modules, devices in as few writes of the store as it can, and returns the errors by place. A
-// module needs its device, which must come before it. Errors are those of CreateIdentity, and ArgumentInvalid for the twin.
+// module needs its device, which must come before it and may be disabled. Errors are those of CreateIdentity, and ArgumentInvalid for the twin.
 func (h *Hub) CreateSeeded(ctx context.Context, list []Seeded) []error {
 	errs := make([]error, len(list))
 	var (
@@ -48,7 +48,13 @@ func (h *Hub) CreateSeeded(ctx context.Context, list []Seeded) []error {
 }
 
 func (s *Seeded) creation() registry.Creation {
-	return registry.Creation{ID: s.ID, Request: s.Request, Twin: s.Twin, Reported: s.Reported, ModelID: s.ModelID}
+	return registry.Creation{ID: s.ID, Request: s.Request, Twin: s.Twin, Reported: s.Reported, ModelID: s.ModelID, OfDisabled: true}
+}
+
+// ReplaceSeeded is ReplaceIdentity for modules of disabled devices, too.
+func (h *Hub) ReplaceSeeded(ctx context.Context, id iothub.ID, req iothub.IdentityRequest) error {
+	_, err := h.replace(ctx, registry.Replacement{ID: id, Request: req})
+	return err
 }
 
 // ListTwins returns up to limit identities with their twins, a device before its modules, without their live state. resume is the

@@ -19,6 +19,8 @@ type Creation struct {
 	// Reported are the first reported properties, and ModelID is the digital twin model, as if the device had been there already.
 	Reported map[string]any
 	ModelID  string
+	// OfDisabled makes modules of disabled devices, too, which callers of the service cannot.
+	OfDisabled bool
 	// AnyParent takes parents of which the edge device does not exist, as an import
 	// meets them in the order of the names.
 	AnyParent bool
@@ -49,7 +51,7 @@ func (r *Registry) CreateWithTwin(ctx context.Context, c Creation) (iothub.Ident
 	if c.ID.IsModule() {
 		unlock := r.lockModules(c.ID.DeviceID)
 		defer unlock()
-		if err := r.checkModuleRoom(ctx, c.ID); err != nil {
+		if err := r.checkModuleRoom(ctx, c); err != nil {
 			return iothub.Identity{}, err
 		}
 	}
@@ -172,13 +174,18 @@ func (r *Registry) lockModules(deviceID string) (unlock func()) {
 }
 
 // checkModuleRoom checks the device of a new module.
-func (r *Registry) checkModuleRoom(ctx context.Context, id iothub.ID) error {
-	modules, err := r.ListModules(ctx, id.DeviceID)
+func (r *Registry) checkModuleRoom(ctx context.Context, c Creation) error {
+	if !c.OfDisabled {
+		if err := r.checkModuleHost(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	modules, err := r.list(ctx, store.ListFilter{Kind: "modules", DeviceID: c.ID.DeviceID}, iothub.MaxListedDevices)
 	if err != nil {
 		return err
 	}
 	if len(modules) >= iothub.MaxModules {
-		return iothub.NewError(iothub.CodeTooManyModulesOnDevice, "Device %s has %d modules already.", id.DeviceID, len(modules))
+		return iothub.NewError(iothub.CodeTooManyModulesOnDevice, "Device %s has %d modules already.", c.ID.DeviceID, len(modules))
 	}
 	return nil
 }

@@ -85,9 +85,6 @@ func (v *validator) authentication(a *Authentication, owner *node) {
 		if keys {
 			v.complain(n.at, "type selfSigned has no keys")
 		}
-		if !thumbprints {
-			v.complain(n.at, "type selfSigned needs primaryThumbprint or secondaryThumbprint")
-		}
 	case iothub.AuthCertificateAuthority:
 		if keys || thumbprints {
 			v.complain(n.at, "type certificateAuthority has neither keys nor thumbprints")

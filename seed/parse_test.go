@@ -42,7 +42,6 @@ func TestMistakes(t *testing.T) {
 		{"key", "devices:\n  - id: a\n    authentication: {primaryKey: c2hvcnQ=}\n", "hub.yaml:3:34: primaryKey is not base64 of 16 to 64 bytes"},
 		{"both kinds", "devices:\n  - id: a\n    authentication: {type: selfSigned, primaryKey: " + key + "}\n", "hub.yaml:3:21: type selfSigned has no keys"},
 		{"thumbprint", "devices:\n  - id: a\n    authentication: {primaryThumbprint: abc}\n", "hub.yaml:3:41: primaryThumbprint does not have the form"},
-		{"no thumbprint", "devices:\n  - id: a\n    authentication: {type: selfSigned}\n", "type selfSigned needs primaryThumbprint"},
 		{"ca with keys", "devices:\n  - id: a\n    authentication: {type: certificateAuthority, primaryKey: " + key + "}\n", "type certificateAuthority has neither"},
 		{"parent no edge", "devices:\n  - id: a\n    parent: b\n  - id: b\n", `hub.yaml:3:13: the parent "b" is not an IoT Edge device`},
 		{"own ancestor", "devices:\n  - {id: a, iotEdge: true, parent: b}\n  - {id: b, iotEdge: true, parent: a}\n", `the device "a" is its own ancestor`},
