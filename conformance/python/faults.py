@@ -84,12 +84,13 @@ def send(device, body):
 def ending(kind, duration=None):
     """A fault that ends the connection after two seconds, and keeps the device out for the duration."""
     device = client(kind, connection_retry_interval=1)
-    start = time.monotonic()
-    message = inject(device, kind, 2, duration)
     sent = []
     for number in range(20):
         sent.append("before {}".format(number))
         send(device, sent[-1])
+    start = time.monotonic()
+    # From here to the loss nothing is sent: an end of the connection in the middle of a write may end the SDK's thread.
+    message = inject(device, kind, 2, duration)
     eventually(lambda: lost(device), kind + ": the connection is lost")
     check(message.is_alive() or message.outcome is None, kind + ": the message itself is not refused", message.outcome)
     for number in range(20):
