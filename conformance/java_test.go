@@ -5,6 +5,7 @@ package conformance
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,9 +26,9 @@ func javaScenarios() []scenario {
 	}...)
 }
 
-// startJava runs a compiled program of conformance/java with the jars of a profile of its pom. The virtual machine is told to
-// start fast rather than to run fast, and trusts the hub by a store that keytool made, as docs/trust.md tells people to.
-func (s *site) startJava(t testing.TB, h *hub, profile, class string, env ...string) *program {
+// startJava runs a compiled program of conformance/java with the jars of a profile of its pom, and flags of the virtual machine. It
+// trusts the hub by a store that keytool made, as docs/trust.md tells people to.
+func (s *site) startJava(t testing.TB, h *hub, profile, class string, flags []string, env ...string) *program {
 	t.Helper()
 	store := filepath.Join(t.TempDir(), "trust.p12")
 	keytool := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "hubnerite", "-file", h.ready.CAFile,
@@ -35,18 +36,32 @@ func (s *site) startJava(t testing.TB, h *hub, profile, class string, env ...str
 	if out, err := keytool.CombinedOutput(); err != nil {
 		t.Fatalf("keytool: %v\n%s", err, out)
 	}
-	path := filepath.Join(s.java, "classes") + string(filepath.ListSeparator) + filepath.Join(s.java, "lib", profile, "*")
-	return startProgram(t, nil, h.env(env...), class, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-		"-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword=changeit", "-Dfile.encoding=UTF-8",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", path, class)
+	flags = append(slices.Clip(flags), "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword=changeit")
+	return startProgram(t, nil, h.env(env...), class, s.javaCommand(profile, class, flags...)...)
 }
+
+// javaCommand is the command line of a compiled program.
+func (s *site) javaCommand(profile, class string, flags ...string) []string {
+	path := filepath.Join(s.java, "classes") + string(filepath.ListSeparator) + filepath.Join(s.java, "lib", profile, "*")
+	command := append([]string{"java", "-XX:+UseSerialGC", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"}, flags...)
+	return append(command, "-cp", path, class)
+}
+
+// fastStart tells the virtual machine to start fast rather than to run fast.
+func fastStart() []string { return []string{"-XX:TieredStopAtLevel=1"} }
 
 // judgeItselfJava runs a Java program that checks everything itself.
 func (s *site) judgeItselfJava(t *testing.T, h *hub, profile, class string, env ...string) {
 	t.Helper()
-	p := s.startJava(t, h, profile, class, append(env, h.device("d1"))...)
+	p := s.startJava(t, h, profile, class, fastStart(), append(env, h.device("d1"))...)
 	p.wait(programTimeout)
+	wantPassed(t, p)
+}
+
+// wantPassed checks that a program that has ended well says so, too.
+func wantPassed(t *testing.T, p *program) {
+	t.Helper()
 	if !strings.HasSuffix(p.output(), "PASSED") {
-		t.Fatalf("%s ended without saying that it passed", class)
+		t.Fatalf("%s ended without saying that it passed", p.name)
 	}
 }

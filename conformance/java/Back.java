@@ -114,6 +114,13 @@ final class Back {
         return identity(device, module) + ";SharedAccessKey=" + key;
     }
 
+    /** The connection string of a device that is registered already. */
+    static String connectionString(String device) throws IOException {
+        JsonObject answer = must("GET", "/devices/" + device, null).getAsJsonObject();
+        return identity(device, null) + ";SharedAccessKey="
+            + answer.getAsJsonObject("authentication").getAsJsonObject("symmetricKey").get("primaryKey").getAsString();
+    }
+
     /** Registers an edge device with the routes between its modules. */
     static void registerEdge(String device, JsonObject routes) throws IOException {
         create(device, null, object("capabilities", object("iotEdge", true)));

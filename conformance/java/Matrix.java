@@ -12,7 +12,7 @@ import java.util.concurrent.Future;
 
 /** The whole of Microsoft's Java device client over one transport; every feature has devices of its own, and several are tried at a time. */
 final class Matrix {
-    static final String TRANSPORT = System.getenv("MATRIX_TRANSPORT");
+    static final String TRANSPORT = System.getenv().getOrDefault("MATRIX_TRANSPORT", "mqtt");
     static final IotHubClientProtocol PROTOCOL = protocol(TRANSPORT);
     static final boolean MQTT = TRANSPORT.startsWith("mqtt");
     static final boolean AMQP = TRANSPORT.startsWith("amqp");
