@@ -97,6 +97,7 @@ func New(o Options) http.Handler {
 	config.SchemasPath = ""
 	config.CreateHooks = nil
 	s.api = humachi.New(mux, config)
+	s.api.UseMiddleware(s.refuseUnknown)
 	s.registerHealth()
 	s.registerInfo()
 	if s.Hosting != nil {

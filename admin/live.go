@@ -24,6 +24,9 @@ const (
 // one device sends is in order. Query: device, source ("all" unless given) and
 // from=earliest for what was kept, too.
 func (s *server) live(w http.ResponseWriter, r *http.Request) {
+	if !knows(w, r, "device", "source", "from", hubParameter) {
+		return
+	}
 	query := r.URL.Query()
 	source := query.Get("source")
 	if source == "" {

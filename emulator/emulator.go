@@ -185,6 +185,7 @@ func (e *Emulator) openDir() (string, error) {
 // fails the start as a whole.
 func (e *Emulator) bind() error {
 	e.onClose("listeners", func(context.Context) error { return e.closeListeners() })
+	var failed []error
 	for _, want := range e.cfg.listeners() {
 		fallback := 0
 		if want.name == nameHTTPS {
@@ -199,7 +200,9 @@ func (e *Emulator) bind() error {
 			}
 		}
 		if err != nil {
-			return &ListenError{Listener: want.name, Port: want.port, Err: err}
+			// Whoever mends one wants to know of the others, too.
+			failed = append(failed, &ListenError{Listener: want.name, Port: want.port, Err: err})
+			continue
 		}
 		e.listeners[want.name] = l
 		if fellBack {
@@ -207,6 +210,9 @@ func (e *Emulator) bind() error {
 				"Connection strings carry that port. The Python service SDK works so; SDKs that dial 443 whatever the "+
 				"string says (Node.js service calls, WebSockets, file upload) cannot connect.", want.port, portOf(l)))
 		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
 	}
 	if published := e.cfg.publishedPolicies(); e.cfg.reachable() && len(published) > 0 {
 		e.notices = append(e.notices, fmt.Sprintf("other machines can reach this emulator (bound to %s) and anyone knows the keys of its "+

@@ -26,6 +26,7 @@ type limits struct {
 
 	mu   sync.Mutex
 	due  map[iothub.Throttle]time.Time
+	told map[iothub.Throttle]bool // that it delays
 	day  string
 	used int64
 }
@@ -41,7 +42,7 @@ func newLimits(tier iothub.Tier, units int) (*limits, error) {
 	if units < 1 || units > tier.MaxUnits() {
 		return nil, fmt.Errorf("hub: tier %s has 1 to %d units, not %d", tier, tier.MaxUnits(), units)
 	}
-	return &limits{tier: tier, units: units, due: map[iothub.Throttle]time.Time{}}, nil
+	return &limits{tier: tier, units: units, due: map[iothub.Throttle]time.Time{}, told: map[iothub.Throttle]bool{}}, nil
 }
 
 // reserve admits n operations at now and returns how long they have to wait; ok
@@ -67,6 +68,16 @@ func (l *limits) reserve(of iothub.Throttle, n float64, now time.Time) (wait tim
 	}
 	l.due[of] = due.Add(cost)
 	return max(wait, 0), true
+}
+
+// firstDelay is true for the first delay by a throttle: whoever wonders why it is
+// slow shall find a line, and not one per operation.
+func (l *limits) firstDelay(of iothub.Throttle) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.told[of]
+	l.told[of] = true
+	return first
 }
 
 // count takes n messages from the day's quota, or refuses them whole.
@@ -110,6 +121,11 @@ func (h *Hub) Throttle(ctx context.Context, of iothub.Throttle, n float64) error
 	}
 	if wait == 0 {
 		return nil
+	}
+	if h.limits.firstDelay(of) {
+		rate := h.limits.tier.Rate(of, h.limits.units)
+		h.o.Logger.Info("throttled, as a hub of this tier is; further delays of this kind are not logged",
+			"operation", of, "tier", h.limits.tier, "units", h.limits.units, "rate", rate.Amount, "seconds", rate.Seconds, "delay", wait)
 	}
 	turn := h.startDeadline(wait)
 	defer turn.stop()

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,28 @@ func TestThrottleLetsBurstsPassThenShapesThenRefuses(t *testing.T) {
 			if err := <-results; err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+func TestFirstDelayIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		f := newFixture(t, tier(iothub.TierF1, 1), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		for i := range 3 {
+			f.device(fmt.Sprintf("d%d", i))
+		}
+		if err := sendMany(f, 0, 100); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), "throttled") {
+			t.Errorf("before any delay: %s", log.String())
+		}
+		if err := sendMany(f, 100, 3); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "msg=\"throttled"); n != 1 || !strings.Contains(log.String(), "operation=CloudToDeviceSend tier=F1 units=1 rate=100 seconds=60 delay=600ms") {
+			t.Errorf("%d lines: %s", n, log.String())
 		}
 	})
 }

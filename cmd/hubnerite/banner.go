@@ -15,6 +15,18 @@ import (
 // readyLine is the last line of the banner. Scripts wait for it: it never changes.
 const readyLine = "hubnerite ready"
 
+// tierText names the tier with its units; nothing without limits.
+func tierText(cfg emulator.Config) string {
+	if cfg.Tier == "" {
+		return ""
+	}
+	units := max(cfg.Units, 1)
+	if units == 1 {
+		return strings.ToUpper(cfg.Tier) + ", 1 unit"
+	}
+	return fmt.Sprintf("%s, %d units", strings.ToUpper(cfg.Tier), units)
+}
+
 // banner is what a person needs to go on: where everything listens, strings to
 // paste, how to trust the certificates.
 func banner(info emulator.Info, notices []string, cfg emulator.Config) string {
@@ -44,6 +56,9 @@ func banner(info emulator.Info, notices []string, cfg emulator.Config) string {
 		line("  Data    %s (durability %s)", cfg.DataDir, durability)
 	}
 	line("  CA      %s", info.CAFile)
+	if tier := tierText(cfg); tier != "" {
+		line("  Tier    %s: rates and messages a day are limited", tier)
+	}
 	for _, notice := range notices {
 		line("")
 		line("  ATTENTION: %s", notice)

@@ -75,13 +75,23 @@ func (c *c2dSendCmd) Run(a *app) error {
 	if errors.Is(err, errNotFound) {
 		return fmt.Errorf("%s: there is no such device or module", c.Device)
 	}
-	if err != nil || !c.WaitFeedback {
+	if err != nil {
 		return err
 	}
 	var sent struct {
-		Outcome string `json:"outcome"`
+		MessageID  string `json:"messageId"`
+		ExpiryTime string `json:"expiryTime"`
+		Outcome    string `json:"outcome"`
 	}
 	if err := json.Unmarshal(text, &sent); err != nil {
+		return err
+	}
+	if !c.WaitFeedback {
+		name := ""
+		if sent.MessageID != "" {
+			name = " " + sent.MessageID
+		}
+		_, err = fmt.Fprintf(a.stdout, "message%s waits for %s until %s: %s\n", name, c.Device, sent.ExpiryTime, extent(len(c.Text), len(c.Property)))
 		return err
 	}
 	switch sent.Outcome {

@@ -31,6 +31,7 @@ type cli struct {
 	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
 	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`
 	Version          versionCmd          `cmd:"" help:"Print the version."`
+	Help             helpCmd             `cmd:"" help:"Show the help of a command."`
 	RunWithHosts     runWithHostsCmd     `cmd:"" hidden:""`
 }
 

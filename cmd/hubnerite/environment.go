@@ -96,12 +96,23 @@ func (a *app) variables(deviceID string) ([]variable, error) {
 	return append(variables, noProxy(info, os.Getenv)...), nil
 }
 
+// maxNamesShown is how many devices are named where one is to be chosen.
+const maxNamesShown = 5
+
 // chosenDevice returns the ID and connection string of the device that was
 // asked for, or of the only one that the emulator was started with.
 func (a *app) chosenDevice(info emulator.Info, id string) (variable, error) {
 	if id == "" {
-		if names := slices.Collect(maps.Keys(info.Devices)); len(names) == 1 {
+		names := slices.Sorted(maps.Keys(info.Devices))
+		if len(names) == 1 {
 			return variable{names[0], info.Devices[names[0]]}, nil
+		}
+		if len(names) > 1 {
+			shown := strings.Join(names[:min(len(names), maxNamesShown)], ", ")
+			if len(names) > maxNamesShown {
+				shown += ", ..."
+			}
+			_, _ = fmt.Fprintf(a.stderr, "hubnerite: IOTHUB_DEVICE_CONNECTION_STRING is left out: there are %d devices (%s); choose one by --device ID\n", len(names), shown)
 		}
 		return variable{}, nil
 	}

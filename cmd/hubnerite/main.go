@@ -50,12 +50,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "hubnerite:", err)
 		return exitFailure
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	context, err := parser.Parse(args)
 	if exited { // --help
 		return code
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "hubnerite: %v\nTry \"hubnerite --help\".\n", err)
+		_, _ = fmt.Fprintf(stderr, "hubnerite: %v\n%s\n", err, tryHelp(commandOf(err, parser.Model.DefaultCmd)))
 		return exitUsage
 	}
 	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), sources: flagSources(context)}
@@ -75,9 +78,43 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
+		_, _ = fmt.Fprintln(stderr, tryHelp(context.Selected()))
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// commandOf returns the command in whose arguments a syntax error is. That of
+// "hubnerite NONSENSE" is no argument of start, although it reads like one.
+func commandOf(err error, start *kong.Node) *kong.Node {
+	var syntax *kong.ParseError
+	if !errors.As(err, &syntax) {
+		return nil
+	}
+	node := syntax.Context.Selected()
+	if node == nil {
+		for _, p := range syntax.Context.Path {
+			if p.Command != nil {
+				node = p.Command
+			}
+		}
+	}
+	switch {
+	case node != nil && node != start:
+		return node
+	case strings.Contains(err.Error(), "unexpected argument"):
+		return nil
+	}
+	return start
+}
+
+// tryHelp says where the help of a command is; nil is the program's.
+func tryHelp(command *kong.Node) string {
+	name := "hubnerite"
+	if command != nil {
+		name = command.FullPath()
+	}
+	return fmt.Sprintf("Try %q.", name+" --help")
 }
 
 // unsetEmpty forgets our variables that are empty, which is how compose files

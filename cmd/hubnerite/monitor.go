@@ -106,6 +106,21 @@ type sendCmd struct {
 	JSON     bool     `name:"json" help:"Say that the message is JSON in UTF-8, so that routes can look into it."`
 }
 
+// extent says how much was sent.
+func extent(bytes, properties int) string {
+	of := func(n int, what, whats string) string {
+		if n == 1 {
+			return "1 " + what
+		}
+		return fmt.Sprintf("%d %s", n, whats)
+	}
+	text := of(bytes, "byte", "bytes")
+	if properties > 0 {
+		text += ", " + of(properties, "property", "properties")
+	}
+	return text
+}
+
 // Run publishes telemetry over MQTT, as the device. Like any second connection
 // of a device it ends one that is there.
 func (c *sendCmd) Run(a *app) error {
@@ -129,7 +144,11 @@ func (c *sendCmd) Run(a *app) error {
 		}
 		properties.Set(name, value)
 	}
-	return s.publish(connectionString, c.Device, strings.ReplaceAll(properties.Encode(), "+", "%20"), c.Body)
+	if err := s.publish(connectionString, c.Device, strings.ReplaceAll(properties.Encode(), "+", "%20"), c.Body); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "the hub has telemetry of %s: %s\n", c.Device, extent(len(c.Body), len(c.Property)))
+	return err
 }
 
 type methodCmd struct {

@@ -241,7 +241,7 @@ func (s *startCmd) announce(a *app, e *emulator.Emulator, cfg emulator.Config, l
 			logger.Warn(notice)
 		}
 		logger.Info("hubnerite ready", "version", info.Version, "hostName", info.HostName, "mqtt", info.Ports.MQTT,
-			"amqp", info.Ports.AMQP, "https", info.Ports.HTTPS, "admin", info.AdminURL, "ca", info.CAFile)
+			"amqp", info.Ports.AMQP, "https", info.Ports.HTTPS, "admin", info.AdminURL, "ca", info.CAFile, "tier", tierText(cfg))
 	} else {
 		_, _ = io.WriteString(a.stdout, banner(info, e.Notices(), cfg))
 	}
@@ -263,6 +263,13 @@ func explainStart(err error) error {
 	if errors.Is(err, emulator.ErrDataDirInUse) {
 		return fmt.Errorf("%w\nIs another emulator running? Stop it, or use another directory with --data or none with --in-memory", err)
 	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each of what was joined is explained
+		var explained []error
+		for _, each := range several.Unwrap() {
+			explained = append(explained, explainStart(each))
+		}
+		return errors.Join(explained...)
+	}
 	var listen *emulator.ListenError
 	if !errors.As(err, &listen) {
 		return err
@@ -273,7 +280,8 @@ func explainStart(err error) error {
 		return fmt.Errorf("%w\nThis account may not bind port %d. Give another port with %s, or allow it: on Linux with "+
 			"\"sysctl net.ipv4.ip_unprivileged_port_start=%d\" or \"setcap cap_net_bind_service=+ep\" on the program", err, listen.Port, flag, listen.Port)
 	case strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "Only one usage"):
-		return fmt.Errorf("%w\nAnother program, perhaps another emulator, has port %d. Stop it, or give another port with %s", err, listen.Port, flag)
+		return fmt.Errorf("%w\nAnother program, perhaps another emulator, has port %d. Stop it (\"%s doctor\" says who it is), or give another port with %s",
+			err, listen.Port, programName(), flag)
 	}
 	return err
 }
