@@ -11,6 +11,9 @@ import (
 
 // httpScenarios are devices over HTTPS and the files that devices upload.
 func httpScenarios() []scenario {
+	large := func(transport string, extra ...string) func(*testing.T, *site) {
+		return func(t *testing.T, s *site) { largeUpload(t, s, nodeUpload, append(extra, "TRANSPORT="+transport)...) }
+	}
 	return []scenario{
 		{"node_device_http", []string{"node"}, func(t *testing.T, s *site) {
 			h := s.startHub(t, "--device", "d1")
@@ -23,8 +26,11 @@ func httpScenarios() []scenario {
 		{"python_file_upload_250mb_websocket", []string{"python"}, func(t *testing.T, s *site) { largeUpload(t, s, pythonUpload, overWebSockets) }},
 		{"node_file_upload", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s) }},
 		{"node_file_upload_websocket", []string{"node"}, func(t *testing.T, s *site) { nodeUpload(t, s, overWebSockets) }},
-		{"node_file_upload_250mb", []string{"node"}, func(t *testing.T, s *site) { largeUpload(t, s, nodeUpload) }},
-		{"node_file_upload_250mb_websocket", []string{"node"}, func(t *testing.T, s *site) { largeUpload(t, s, nodeUpload, overWebSockets) }},
+		{"node_file_upload_250mb_mqtt", []string{"node"}, large("mqtt")},
+		{"node_file_upload_250mb_amqp", []string{"node"}, large("amqp")},
+		{"node_file_upload_250mb_http", []string{"node"}, large("http")},
+		{"node_file_upload_250mb_mqtt_websocket", []string{"node"}, large("mqtt", overWebSockets)},
+		{"node_file_upload_250mb_amqp_websocket", []string{"node"}, large("amqp", overWebSockets)},
 	}
 }
 

@@ -1,5 +1,6 @@
 'use strict';
-// azure-iot-device uploads files over HTTPS, whatever its own transport, of SIZES bytes; azure-iothub is told of them over AMQP.
+// azure-iot-device uploads files of SIZES bytes over HTTPS, whatever its own transport, which is TRANSPORT or each in turn;
+// azure-iothub is told of them over AMQP.
 
 const assert = require('assert');
 const crypto = require('crypto');
@@ -11,7 +12,8 @@ const { BlobServiceClient } = require('@azure/storage-blob');
 const { transport, cell, SERVICE, DEVICE, ID, eventually, main } = require('./common');
 const { deviceTransport, newDevice } = require('./transports');
 
-const NAMES = process.env.WEBSOCKETS ? ['mqtt', 'amqp'] : ['mqtt', 'amqp', 'http'];
+const EACH = process.env.WEBSOCKETS ? ['mqtt', 'amqp'] : ['mqtt', 'amqp', 'http'];
+const NAMES = process.env.TRANSPORT ? [process.env.TRANSPORT] : EACH;
 const FEATURES = new Map([[10 << 10, 'upload-10k'], [5 << 20, 'upload-5m'], [250 << 20, 'upload-250m']]);
 const SIZES = process.env.SIZES ? JSON.parse(process.env.SIZES) : [10 << 10, 5 << 20];
 
