@@ -44,7 +44,7 @@ func newPairOn(t *testing.T, s *site, h *hub, env ...string) *pair {
 func (p *pair) startDevice(s *site, env ...string) {
 	p.t.Helper()
 	p.device = s.startPython(p.t, p.hub.env(append(env, p.hub.device("d1"))...), "device.py")
-	p.device.waitLine(`^ready`, 1, 30*time.Second)
+	p.device.waitLine(`^ready`, 1, time.Minute)
 }
 
 // ask gives the back end a command and waits for its answer. An SDK error is repeated for a while when the emulator has just
@@ -77,19 +77,19 @@ func (p *pair) ask(patience time.Duration, command map[string]any) map[string]an
 func (p *pair) checkAll(label string, patience time.Duration) {
 	p.t.Helper()
 	p.ask(patience, map[string]any{"do": "c2d", "device": "d1", "body": label, "properties": map[string]any{"label": label}})
-	p.device.waitLine(`^c2d \{"body": "`+label+`", .*"properties": \{"label": "`+label+`"\}\}`, 1, 20*time.Second)
+	p.device.waitLine(`^c2d \{"body": "`+label+`", .*"properties": \{"label": "`+label+`"\}\}`, 1, time.Minute)
 
 	answer := p.ask(patience, map[string]any{"do": "method", "device": "d1", "name": "echo", "payload": label})
 	if got := fmt.Sprint(answer["status"], answer["payload"]); got != "200map[echo:"+label+"]" && got != "200 map[echo:"+label+"]" {
 		p.t.Errorf("method after %s: %s", label, got)
 	}
 	p.ask(patience, map[string]any{"do": "desired", "device": "d1", "patch": map[string]any{"label": label}})
-	p.device.waitLine(`^desired .*"label": "`+label+`"`, 1, 20*time.Second)
+	p.device.waitLine(`^desired .*"label": "`+label+`"`, 1, time.Minute)
 
 	p.device.send(map[string]any{"do": "telemetry", "body": "telemetry " + label})
-	p.device.waitLine(`^done .*"telemetry `+label+`"`, 1, 30*time.Second)
+	p.device.waitLine(`^done .*"telemetry `+label+`"`, 1, time.Minute)
 	p.device.send(map[string]any{"do": "reported", "patch": map[string]any{"label": label}})
-	p.device.waitLine(`^done .*"do": "reported", "patch": \{"label": "`+label+`"\}`, 1, 30*time.Second)
+	p.device.waitLine(`^done .*"do": "reported", "patch": \{"label": "`+label+`"\}`, 1, time.Minute)
 	twin := p.ask(patience, map[string]any{"do": "twin", "device": "d1"})
 	if reported, _ := twin["reported"].(map[string]any); reported["label"] != label {
 		p.t.Errorf("reported after %s: %v", label, twin["reported"])
@@ -119,9 +119,9 @@ func sasRenewal(t *testing.T, s *site) {
 
 func (p *pair) renewTwice() {
 	p.checkAll("before", 0)
-	p.device.waitLine(`^connection \{"connected": true\}`, 2, 30*time.Second)
+	p.device.waitLine(`^connection \{"connected": true\}`, 2, time.Minute)
 	p.checkAll("renewed-once", 0)
-	p.device.waitLine(`^connection \{"connected": true\}`, 3, 30*time.Second)
+	p.device.waitLine(`^connection \{"connected": true\}`, 3, time.Minute)
 	p.checkAll("renewed-twice", 0)
 	p.wantTelemetry("before", "renewed-once", "renewed-twice")
 	p.cell("sas-renewal")
@@ -134,7 +134,7 @@ func (p *pair) cell(feature string) {
 		return
 	}
 	p.device.send(map[string]any{"do": "cell", "feature": feature})
-	p.device.waitLine(`^cell: .* `+feature+` pass$`, 1, 20*time.Second)
+	p.device.waitLine(`^cell: .* `+feature+` pass$`, 1, time.Minute)
 }
 
 // deviceRestart kills the device program and starts it again; what came meanwhile waits for it.
@@ -146,7 +146,7 @@ func deviceRestart(t *testing.T, s *site) {
 		p.ask(0, map[string]any{"do": "c2d", "device": "d1", "body": fmt.Sprint("waiting-", i), "properties": map[string]any{}})
 	}
 	p.startDevice(s)
-	p.device.waitLine(`^c2d `, 3, 30*time.Second)
+	p.device.waitLine(`^c2d `, 3, time.Minute)
 	bodies := p.device.matches(`^c2d \{"body": "([^"]*)"`)
 	slices.Sort(bodies) // the SDK calls the handler from several threads
 	if got := fmt.Sprint(bodies); got != "[waiting-0 waiting-1 waiting-2]" {
@@ -165,9 +165,9 @@ func emulatorKilled(t *testing.T, s *site) {
 	p.checkAll("first", 0)
 	for i, label := range []string{"second", "third"} {
 		p.hub.kill()
-		p.device.waitLine(`^connection \{"connected": false\}`, i+1, 30*time.Second)
+		p.device.waitLine(`^connection \{"connected": false\}`, i+1, time.Minute)
 		p.hub.start()
-		p.device.waitLine(`^connection \{"connected": true\}`, i+2, 40*time.Second)
+		p.device.waitLine(`^connection \{"connected": true\}`, i+2, time.Minute)
 		p.checkAll(label, 30*time.Second)
 	}
 	p.wantTelemetry("first", "second", "third")
@@ -182,7 +182,7 @@ func emulatorStopped(t *testing.T, s *site) {
 	p.hub.stop()
 	p.hub.start()
 	p.startDevice(s)
-	p.device.waitLine(`^c2d \{"body": "kept", .*"properties": \{"a": "b c"\}\}`, 1, 30*time.Second)
+	p.device.waitLine(`^c2d \{"body": "kept", .*"properties": \{"a": "b c"\}\}`, 1, time.Minute)
 	p.checkAll("second", 30*time.Second)
 	p.wantTelemetry("first", "second")
 }

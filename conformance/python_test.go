@@ -86,9 +86,9 @@ func c2dTutorial(t *testing.T, s *site) {
 
 	send(1, 3) // before the device ever connected
 	device := s.startPython(t, env, "c2d_device.py")
-	device.waitLine(`Message 3 received`, 1, 30*time.Second)
+	device.waitLine(`Message 3 received`, 1, time.Minute)
 	send(4, 3) // while it is connected
-	device.waitLine(`Message 6 received`, 1, 30*time.Second)
+	device.waitLine(`Message 6 received`, 1, time.Minute)
 	wantMessages(t, device, 1, 6)
 	device.interrupt(15 * time.Second)
 	if got := device.output(); !strings.Contains(got, "Device stopped") {
@@ -97,15 +97,15 @@ func c2dTutorial(t *testing.T, s *site) {
 
 	send(7, 2) // while it is away
 	device = s.startPython(t, env, "c2d_device.py")
-	device.waitLine(`Message 2 received`, 1, 30*time.Second)
+	device.waitLine(`Message 2 received`, 1, time.Minute)
 	wantMessages(t, device, 7, 2)
 
 	device.kill() // no good-bye, as when the power fails
 	send(9, 2)
 	device = s.startPython(t, env, "c2d_device.py")
-	device.waitLine(`Message 2 received`, 1, 30*time.Second)
+	device.waitLine(`Message 2 received`, 1, time.Minute)
 	send(11, 1)
-	device.waitLine(`Message 3 received`, 1, 30*time.Second)
+	device.waitLine(`Message 3 received`, 1, time.Minute)
 	wantMessages(t, device, 9, 3)
 }
 
@@ -133,7 +133,7 @@ func rebootTutorial(t *testing.T, s *site) {
 	h := s.startHub(t, "--device", "d1")
 	env := h.env(h.device("d1"))
 	device := s.startPython(t, env, "reboot_device.py")
-	device.waitLine(`Waiting for commands`, 1, 30*time.Second)
+	device.waitLine(`Waiting for commands`, 1, time.Minute)
 	waitListening(t, h, "d1")
 	backEnd := s.startPython(t, env, "reboot_backend.py", "d1")
 	backEnd.wait(programTimeout)
@@ -175,9 +175,9 @@ func oldServiceClient(t *testing.T, s *site) {
 		t.Fatalf("the connection string does not start with %s", want)
 	}
 	back := s.startPython(t, env, "old_service_client.py", "d1", "5")
-	back.waitLine(`^accepted 5`, 1, 30*time.Second)
+	back.waitLine(`^accepted 5`, 1, time.Minute)
 	device := s.startPython(t, env, "c2d_device.py")
-	device.waitLine(`Message 5 received`, 1, 30*time.Second)
+	device.waitLine(`Message 5 received`, 1, time.Minute)
 	for i, line := range device.matches(`details: (.*)`) {
 		want := fmt.Sprintf(`{"ack": "full", "correlationId": "correlation-%d", "count": %d, "data": "from the old client %d", `+
 			`"messageId": "old-%d", "properties": {"prop_1": "value %d"}}`, i+1, i+1, i+1, i+1, i+1)

@@ -50,9 +50,9 @@ func webSocketEmulatorKilled(t *testing.T, s *site) {
 	p := newPairOn(t, s, startHubOn443(t, s), overWebSockets)
 	p.checkAll("first", 0)
 	p.hub.kill()
-	p.device.waitLine(`^connection \{"connected": false\}`, 1, 30*time.Second)
+	p.device.waitLine(`^connection \{"connected": false\}`, 1, time.Minute)
 	p.hub.start()
-	p.device.waitLine(`^connection \{"connected": true\}`, 2, 40*time.Second)
+	p.device.waitLine(`^connection \{"connected": true\}`, 2, time.Minute)
 	p.checkAll("second", 30*time.Second)
 	p.wantTelemetry("first", "second")
 }

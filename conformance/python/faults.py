@@ -22,6 +22,7 @@ from common import (
 
 within(170)
 manager = registry_manager()
+one_at_a_time = threading.Lock()  # uamqp is not for several threads
 LASTS = 300
 FAILURES = (ClientError, OperationCancelled, OperationTimeout)
 
@@ -102,7 +103,8 @@ def ending(kind, duration=None):
     check(back[0] - start >= 2 + (duration or 0) - 0.1, kind + ": not within the duration", back[0] - start)
     message.join(60)
     check(not message.is_alive() and message.outcome is None, kind + ": sent again, it is acknowledged", message.outcome)
-    registry_manager().send_c2d_message(kind, "after " + kind, {})  # a manager is not for several threads
+    with one_at_a_time:
+        manager.send_c2d_message(kind, "after " + kind, {})
     eventually(lambda: any(m.data == b"after " + kind.encode() for m in device.received), kind + ": the device receives")
     got = bodies(kind)
     check(set(sent) <= set(got), kind + ": nothing is lost", set(sent) - set(got))

@@ -233,7 +233,7 @@ def feedback():
 
 
 advance(601)
-eventually(feedback, "feedback of every message", seconds=60)
+eventually(feedback, "feedback of every message")
 cell("c2d-feedback")
 client.shutdown()
 finish()

@@ -11,7 +11,7 @@ from proton.utils import BlockingConnection
 from amqp_peer import plain, tls
 from common import SERVICE, advance, check, collect, device_string, equal, eventually, fields, finish, rest, within
 
-within(150)
+within(170)
 HOST = fields(SERVICE)["HostName"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 
@@ -94,11 +94,11 @@ def poll():
     return answer if answer.status_code == 200 else None
 
 
-answer = eventually(poll, "feedback over REST", seconds=40)
+answer = eventually(poll, "feedback over REST")
 equal([(r["originalMessageId"], r["statusCode"]) for r in answer.json()], [("over-rest", "Success")], "the record")
 token = answer.headers["ETag"].strip('"')
 equal(rest("POST", "/messages/serviceBound/feedback/{}/abandon".format(token)).status_code, 204, "abandoned")
-answer = eventually(poll, "it comes again", seconds=10)
+answer = eventually(poll, "it comes again")
 again = answer.headers["ETag"].strip('"')
 equal(rest("DELETE", "/messages/serviceBound/feedback/{}".format(again)).status_code, 204, "completed")
 equal(rest("GET", "/messages/serviceBound/feedback").status_code, 204, "nothing is left")

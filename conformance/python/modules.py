@@ -8,7 +8,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, SERVICE, equal, eventually, fields, finish, kept, refused, within
 
-within(90)
+within(170)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 
