@@ -37,7 +37,7 @@ func linkFault(node deviceNode, receives bool) iothub.FaultType {
 // sessions and links are those of this device alone.
 func (d *device) InjectFault(f iothub.Fault, reason *iothub.Error) {
 	p := d.peer
-	seen := p.refuse("connection of "+d.id.String(), reason)
+	seen := p.say("connection of "+d.id.String(), reason)
 	switch f.Type {
 	case iothub.FaultKillTCP:
 		netreset.Reset(p.conn.NetConn())

@@ -90,7 +90,7 @@ func (d *device) openMethodAnswers(l *deviceLink) *amqp.Acceptance {
 func (d *device) methodAnswer(delivery *amqp.Delivery) {
 	m, err := parseMessage(delivery)
 	if err != nil {
-		_ = delivery.Reject(d.peer.refuse("direct method answer", err))
+		_ = delivery.Reject(d.refuse("direct method answer", err))
 		return
 	}
 	status, ok := m.applicationMap.Integer(methodStatusProperty)

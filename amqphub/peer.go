@@ -259,6 +259,25 @@ func (p *peer) sweep() {
 
 // refuse logs why something was refused and returns it for the wire.
 func (p *peer) refuse(what string, err error) *amqp.Error {
+	p.note(what, iothub.ID{}, err)
+	return p.say(what, err)
+}
+
+// refuse is that of the peer, for what the device asked.
+func (d *device) refuse(what string, err error) *amqp.Error {
+	d.peer.note(what, d.id, err)
+	return d.peer.say(what, err)
+}
+
+// note has the hub remember a refusal.
+func (p *peer) note(what string, id iothub.ID, err error) {
+	if h := p.bound.Load(); h != nil {
+		h.Refused(what, p.protocol, remoteAddr(p.conn.NetConn()), id, err)
+	}
+}
+
+// say logs the error and puts it into the words of AMQP.
+func (p *peer) say(what string, err error) *amqp.Error {
 	e := iothub.AsError(err)
 	level := slog.LevelWarn
 	if e.Code == iothub.CodeServerError && !errors.Is(err, amqp.ErrLinkClosed) {

@@ -35,7 +35,7 @@ func (d *device) openTelemetry(l *deviceLink) *amqp.Acceptance {
 func (d *device) telemetry(delivery *amqp.Delivery) {
 	messages, err := parseTelemetry(delivery)
 	if err != nil {
-		_ = delivery.Reject(d.peer.refuse("telemetry", err))
+		_ = delivery.Reject(d.refuse("telemetry", err))
 		return
 	}
 	if len(messages) == 1 {
@@ -73,7 +73,7 @@ func (d *device) settleTelemetry(delivery *amqp.Delivery, err error) {
 	} else if d.ctx.Err() != nil {
 		_ = delivery.Release()
 	} else {
-		_ = delivery.Reject(d.peer.refuse("telemetry", err))
+		_ = delivery.Reject(d.refuse("telemetry", err))
 	}
 }
 

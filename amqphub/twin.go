@@ -99,7 +99,7 @@ func (d *device) twinRequest(delivery *amqp.Delivery) {
 	}
 	if err != nil {
 		e := iothub.AsError(err)
-		answer = twinAnswer{status: e.Code.HTTPStatus(), body: []byte(d.peer.refuse("twin request", e).Description)}
+		answer = twinAnswer{status: e.Code.HTTPStatus(), body: []byte(d.refuse("twin request", e).Description)}
 	}
 	annotations := wire.Map{}.Add(statusAnnotation, int32(answer.status))
 	if answer.version != 0 {

@@ -63,6 +63,9 @@ func (s *Server) connect(c *conn, p connectPacket) (keepAlive uint16, refusal *c
 	defer cancel()
 	h, grant, refusal := s.authenticate(ctx, c, id, u, p)
 	if refusal != nil {
+		if h != nil {
+			h.Refused("connect", c.protocol, c.RemoteAddr().String(), id, refusal.reason)
+		}
 		return 0, refusal
 	}
 	if p.hasWill {
@@ -75,6 +78,7 @@ func (s *Server) connect(c *conn, p connectPacket) (keepAlive uint16, refusal *c
 		ss.will.Store(&p.will)
 	}
 	if err := s.attach(ctx, ss, grant, u.modelID); err != nil {
+		h.Refused("connect", c.protocol, c.RemoteAddr().String(), id, err)
 		return 0, refuseForError(err)
 	}
 	keepAlive = p.keepAlive
@@ -121,7 +125,7 @@ func (p *connectPacket) length() int {
 }
 
 // authenticate finds the hub and verifies the token or, where there is none,
-// the client certificate.
+// the client certificate. The hub is there with a refusal, too, if it was found.
 func (s *Server) authenticate(ctx context.Context, c *conn, id iothub.ID, u userName, p connectPacket) (*hub.Hub, iothub.Grant, *connectError) {
 	h, err := s.o.Hubs(u.host)
 	if err != nil {
@@ -131,13 +135,13 @@ func (s *Server) authenticate(ctx context.Context, c *conn, id iothub.ID, u user
 	if p.password == "" {
 		credential.Certificates = c.peerCertificates()
 		if len(credential.Certificates) == 0 {
-			return nil, iothub.Grant{}, refuseConnect(connackNotAuthorized, iothub.CodeIotHubUnauthorizedAccess,
+			return h, iothub.Grant{}, refuseConnect(connackNotAuthorized, iothub.CodeIotHubUnauthorizedAccess,
 				"neither a password nor a client certificate")
 		}
 	}
 	grant, err := h.AuthenticateDevice(ctx, id, credential)
 	if err != nil {
-		return nil, iothub.Grant{}, refuseForError(err)
+		return h, iothub.Grant{}, refuseForError(err)
 	}
 	return h, grant, nil
 }

@@ -112,7 +112,7 @@ func (s *session) quiesce() {
 // finish takes the session down.
 func (s *session) finish() {
 	s.quiesce()
-	s.link.Close()
+	s.link.CloseBecause(s.conn.closeReason())
 	s.server.forget(s)
 }
 

@@ -35,6 +35,7 @@ func (s *session) telemetry(t deviceTopic, p publish) error {
 // malformed, or not stored. The client then sends again what has no PUBACK.
 func (s *session) telemetryDone(err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, hub.ErrFaultTaken) {
+		s.refused("telemetry", err)
 		s.abort(err)
 	}
 }

@@ -46,6 +46,7 @@ func (s *session) answerTwinError(t deviceTopic, err error) {
 		return
 	}
 	status, body := twinError(err, s.server.o.Now())
+	s.refused("twin", err)
 	s.log.Warn("twin operation refused", "rid", t.rid, "code", publicCode(err), "err", err)
 	s.answerTwin(status, t.rid, 0, body)
 }

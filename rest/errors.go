@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -69,7 +71,29 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, form envelop
 		e = iothub.AsError(err)
 		log.Error("request failed", "code", int(e.Code), "err", err)
 	}
+	s.remember(r, e)
 	s.sendError(w, requestID(w), form, e)
+}
+
+// remember tells the hub of a refusal, for those who look at what happened.
+func (s *Server) remember(r *http.Request, e *iothub.Error) {
+	if s.o.Hubs == nil {
+		return
+	}
+	h, err := s.o.Hubs(r.Host)
+	if err != nil {
+		return
+	}
+	id, _ := pathID(r) // of no use when it cannot be read
+	h.Refused(operationName(r), "https", r.RemoteAddr, id, e)
+}
+
+// operationName is the method with the pattern of the path, or the path where there is none.
+func operationName(r *http.Request) string {
+	if route := chi.RouteContext(r.Context()); route != nil && route.RoutePattern() != "" {
+		return r.Method + " " + route.RoutePattern()
+	}
+	return r.Method + " " + r.URL.Path
 }
 
 // sendError writes e under the request's identifier.
