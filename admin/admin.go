@@ -105,6 +105,7 @@ func New(o Options) http.Handler {
 	}
 	s.registerMessages()
 	s.registerClock()
+	s.registerActivity()
 	s.registerRouting()
 	s.registerConsumerGroups()
 	s.registerC2D()

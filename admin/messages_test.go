@@ -19,7 +19,10 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
-type messagesBody struct{ Messages []Message }
+type messagesBody struct {
+	Messages []Message
+	Position string
+}
 
 func (w *world) messages(target string) []Message {
 	w.t.Helper()
@@ -54,7 +57,7 @@ func TestMessage(t *testing.T) {
 		t.Errorf("enqueuedTime %q: %v", got[0].EnqueuedTime, err)
 	}
 	want := Message{
-		Device: "d", Source: "Telemetry", Partition: got[0].Partition, SequenceNumber: 0, EnqueuedTime: got[0].EnqueuedTime,
+		Direction: "d2c", Device: "d", Source: "Telemetry", Partition: got[0].Partition, SequenceNumber: 0, EnqueuedTime: got[0].EnqueuedTime,
 		System: SystemProperties{
 			MessageID: "m-1", CorrelationID: "c", UserID: "u", To: "/t", ContentType: "application/json", ContentEncoding: "utf-8",
 			Expiry: "2030-01-01", CreationTime: "2026-01-01", Schema: "s", Component: "k", InterfaceID: "i", OutputName: "o",

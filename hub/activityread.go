@@ -59,8 +59,8 @@ func (h *Hub) ReadActivity(ctx context.Context, q ActivityQuery, limit int) (Act
 }
 
 // WaitActivity is ReadActivity that waits until count activities are found or timeout (real time) has passed, and then returns
-// what there is.
-func (h *Hub) WaitActivity(ctx context.Context, q ActivityQuery, count int, timeout time.Duration) (ActivityPage, error) {
+// what there is, up to limit or count.
+func (h *Hub) WaitActivity(ctx context.Context, q ActivityQuery, count, limit int, timeout time.Duration) (ActivityPage, error) {
 	if !h.enter() {
 		return ActivityPage{}, errClosing()
 	}
@@ -73,7 +73,7 @@ func (h *Hub) WaitActivity(ctx context.Context, q ActivityQuery, count int, time
 	defer cancel()
 	var found ActivityPage
 	for {
-		if found, err = r.page(ctx, found.Activities, count); err != nil || len(found.Activities) >= count {
+		if found, err = r.page(ctx, found.Activities, max(count, limit)); err != nil || len(found.Activities) >= count {
 			return found, err
 		}
 		if err := r.wait(patience); err != nil {

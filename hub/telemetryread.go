@@ -45,7 +45,7 @@ func (h *Hub) ReadTelemetry(ctx context.Context, q TelemetryQuery) ([]iothub.Tel
 // WaitTelemetry is ReadTelemetry that waits until count messages match or
 // timeout (real time) has passed, and then returns what there is.
 func (h *Hub) WaitTelemetry(ctx context.Context, q TelemetryQuery, count int, timeout time.Duration) ([]iothub.Telemetry, error) {
-	page, err := h.WaitActivity(ctx, q.activities(), min(count, max(q.Limit, 1)), timeout)
+	page, err := h.WaitActivity(ctx, q.activities(), min(count, max(q.Limit, 1)), q.Limit, timeout)
 	if err != nil {
 		return nil, err
 	}
