@@ -23,6 +23,8 @@ type Options struct {
 	Hub func(name string) (h *hub.Hub, ok bool)
 	// Hosting makes and removes hubs; nil when they are fixed.
 	Hosting Hosting
+	// Keeping resets hubs and keeps snapshots of them; nil when there is nobody to do it.
+	Keeping Keeping
 	// Info describes the emulator as it is now, with the names and strings of a hub that there is; "" is the default one.
 	Info func(name string) Info
 	// Ready returns the names of the listeners that are not bound yet, such as
@@ -102,6 +104,9 @@ func New(o Options) http.Handler {
 	s.registerInfo()
 	if s.Hosting != nil {
 		s.registerHubs()
+	}
+	if s.Keeping != nil {
+		s.registerKeeping()
 	}
 	s.registerMessages()
 	s.registerClock()

@@ -34,6 +34,15 @@ type Emulator struct {
 	// hubsMu is held while a hub is made or removed; closed says that none is made any more.
 	hubsMu sync.Mutex
 	closed bool
+	// reseed fills a hub that was reset; nil when there is no seed.
+	reseed reseeder
+	// snapshotsMu is held while one is made, removed or used. It is locked before hubsMu.
+	snapshotsMu sync.Mutex
+	snapshots   map[string]*snapshot
+	// empty is a database without records.
+	empty     []byte
+	emptyErr  error
+	emptyOnce sync.Once
 	// retiring are the stores of lives that ended.
 	retiring sync.WaitGroup
 	// covered are the names of the server certificate.
@@ -117,6 +126,9 @@ func (e *Emulator) start(ctx context.Context) error {
 	if err := e.loadHubs(ctx); err != nil {
 		return err
 	}
+	if err := e.loadSnapshots(); err != nil {
+		return err
+	}
 	return e.serve()
 }
 
@@ -150,7 +162,7 @@ func (e *Emulator) beginFirst(ctx context.Context) error {
 			return err
 		}
 	}
-	l, err := h.begin(ctx, h.lifeDir(h.number))
+	l, err := h.begin(ctx, h.lifeDir(h.number), nil)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // httpClient trusts the emulator's CA file only.
-func httpClient(t *testing.T, e *emulator.Emulator) *http.Client {
+func httpClient(t testing.TB, e *emulator.Emulator) *http.Client {
 	t.Helper()
 	text, err := os.ReadFile(e.Info().CAFile)
 	if err != nil {

@@ -22,9 +22,9 @@ const blobsDir = "blobs"
 
 // openFiles opens the storage account: the hub's own, which is always there,
 // and the one for the files of devices, which may be another.
-func (h *hosted) openFiles(ctx context.Context, l *life, dir string) (hub.FileStorage, error) {
+func (h *hosted) openFiles(ctx context.Context, l *life) (hub.FileStorage, error) {
 	e := h.e
-	dir = filepath.Join(dir, blobsDir)
+	dir := filepath.Join(l.dir, blobsDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
+	"github.com/hubnerite/hubnerite/store/memory"
 )
 
 // hosted is one hub of the emulator: what it is called and what it begins with. What it
@@ -36,8 +37,8 @@ type hosted struct {
 	// gone says that there will be no other.
 	gone bool
 
-	// now is the life in effect.
-	now atomic.Pointer[life]
+	// now is the life in effect; next is one that is seeded before it takes the place.
+	now, next atomic.Pointer[life]
 }
 
 // life is a hub with all that belongs to it alone, from one reset to the next.
@@ -45,29 +46,49 @@ type life struct {
 	hub    *hub.Hub
 	stores stores
 	blobs  *blob.Server
-	info   Info
+	// devices are the identities that it began with.
+	devices []iothub.Identity
+	// dir is the folder for its files.
+	dir string
 
 	closeHub func() error
 }
 
-// begin opens or makes the stores in the folder, and the hub on them.
-func (h *hosted) begin(ctx context.Context, dir string) (*life, error) {
+// begin makes a life in a folder that may hold one already. It begins with what the hub is configured to have, or
+// with the content of a snapshot when from is not nil.
+func (h *hosted) begin(ctx context.Context, dir string, from *savedHub) (*life, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	stores, err := openStores(h.e.cfg, dir)
+	var content *memory.Store
+	if from != nil {
+		content = from.content
+		if err := from.copyTo(dir); err != nil {
+			return nil, err
+		}
+	}
+	stores, err := h.e.openStores(dir, content)
 	if err != nil {
 		return nil, err
 	}
-	l := &life{stores: stores, closeHub: func() error { return nil }}
-	if err := h.open(ctx, l, dir); err != nil {
+	l := &life{stores: stores, dir: dir, closeHub: func() error { return nil }}
+	if err := h.open(ctx, l); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	if from == nil {
+		err = h.configure(ctx, l.hub)
+	}
+	if err == nil {
+		l.devices, err = h.devicesOf(ctx, l.hub)
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
 
 // open makes the hub on the stores.
-func (h *hosted) open(ctx context.Context, l *life, dir string) error {
+func (h *hosted) open(ctx context.Context, l *life) error {
 	e := h.e
 	reg, err := registry.New(registry.Options{
 		Records: l.stores.records, Documents: l.stores.documents, Policies: h.policies, Now: e.cfg.Now, Real: e.clock.Real, Logger: e.cfg.Logger,
@@ -80,7 +101,7 @@ func (h *hosted) open(ctx context.Context, l *life, dir string) error {
 	if err != nil {
 		return err
 	}
-	files, err := h.openFiles(ctx, l, dir)
+	files, err := h.openFiles(ctx, l)
 	if err != nil {
 		return fmt.Errorf("storage account: %w", err)
 	}
@@ -95,11 +116,6 @@ func (h *hosted) open(ctx context.Context, l *life, dir string) error {
 		return err
 	}
 	l.closeHub = sync.OnceValue(l.hub.Close)
-	devices, err := h.configure(ctx, l.hub)
-	if err != nil {
-		return err
-	}
-	l.info = h.makeInfo(l, devices)
 	return nil
 }
 
@@ -107,21 +123,21 @@ func (h *hosted) open(ctx context.Context, l *life, dir string) error {
 func (l *life) close() error { return errors.Join(l.closeHub(), l.stores.close()) }
 
 // configure gives a hub what it begins with, as far as it is not there.
-func (h *hosted) configure(ctx context.Context, to *hub.Hub) ([]iothub.Identity, error) {
+func (h *hosted) configure(ctx context.Context, to *hub.Hub) error {
 	if h.isDefault() {
 		if err := h.e.cfg.configureRouting(ctx, to); err != nil {
-			return nil, err
+			return err
 		}
 		if err := h.e.cfg.registerRootCAs(ctx, to); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, name := range h.groups {
 		if err := to.AddConsumerGroup(name); err != nil {
-			return nil, fmt.Errorf("consumer group %s: %w", name, err)
+			return fmt.Errorf("consumer group %s: %w", name, err)
 		}
 	}
-	return createDevices(ctx, to, h.devices)
+	return h.createDevices(ctx, to)
 }
 
 func (h *hosted) isDefault() bool { return h == h.e.first }
@@ -140,19 +156,43 @@ func (h *hosted) owns(host, path string) bool {
 	return strings.EqualFold(entity, h.name) && h.e.ownName(host)
 }
 
-// createDevices makes the devices that are absent and returns the identities of all of them.
-func createDevices(ctx context.Context, in *hub.Hub, names []string) ([]iothub.Identity, error) {
-	var all []iothub.Identity
-	for _, name := range names {
+// createDevices makes the devices that are absent, with the keys that they had in the life before this one: connection
+// strings that programs were given stay valid.
+func (h *hosted) createDevices(ctx context.Context, in *hub.Hub) error {
+	before := map[string]iothub.Authentication{}
+	if l := h.now.Load(); l != nil {
+		for _, device := range l.devices {
+			before[device.ID.DeviceID] = device.Authentication
+		}
+	}
+	for _, name := range h.devices {
 		id := iothub.ID{DeviceID: name}
-		device, err := in.GetIdentity(ctx, id)
+		_, err := in.GetIdentity(ctx, id)
 		if iothub.ErrorCode(err) == iothub.CodeDeviceNotFound {
-			device, err = in.CreateIdentity(ctx, id, iothub.IdentityRequest{DeviceID: name, Status: iothub.StatusEnabled})
+			request := iothub.IdentityRequest{DeviceID: name, Status: iothub.StatusEnabled}
+			if had, ok := before[name]; ok && had.Type == iothub.AuthSAS {
+				request.Authentication = &iothub.AuthenticationRequest{Type: had.Type, SymmetricKey: &had.SymmetricKey}
+			}
+			_, err = in.CreateIdentity(ctx, id, request)
 		}
 		if err != nil {
+			return fmt.Errorf("device %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// devicesOf returns the identities of the configured devices that a hub has.
+func (h *hosted) devicesOf(ctx context.Context, in *hub.Hub) ([]iothub.Identity, error) {
+	var all []iothub.Identity
+	for _, name := range h.devices {
+		device, err := in.GetIdentity(ctx, iothub.ID{DeviceID: name})
+		switch {
+		case err == nil:
+			all = append(all, device.Identity)
+		case iothub.ErrorCode(err) != iothub.CodeDeviceNotFound:
 			return nil, fmt.Errorf("device %s: %w", name, err)
 		}
-		all = append(all, device.Identity)
 	}
 	return all, nil
 }

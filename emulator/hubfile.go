@@ -114,20 +114,26 @@ func (h *hosted) lifeDir(life int) string {
 
 // readHubFile returns the record in a folder; ok is false when there is none.
 func readHubFile(dir string) (r hubRecord, ok bool, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, hubFile))
+	ok, err = readJSON(filepath.Join(dir, hubFile), &r, func() int { return r.Version })
+	return r, ok, err
+}
+
+// readJSON reads a file of writeJSON; ok is false when there is none. version returns the layout of what was read.
+func readJSON(path string, v any, version func() int) (ok bool, err error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, false, nil
+		return false, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(text, &r)
+		err = json.Unmarshal(text, v)
 	}
-	if err == nil && r.Version > hubRecordVersion {
-		err = fmt.Errorf("written by a newer version of Hubnerite (layout %d, this one reads up to %d)", r.Version, hubRecordVersion)
+	if err == nil && version() > hubRecordVersion {
+		err = fmt.Errorf("written by a newer version of Hubnerite (layout %d, this one reads up to %d)", version(), hubRecordVersion)
 	}
 	if err != nil {
-		return r, false, fmt.Errorf("%s: %w", filepath.Join(dir, hubFile), err)
+		return false, fmt.Errorf("%s: %w", path, err)
 	}
-	return r, true, nil
+	return true, nil
 }
 
 // loadHubs begins the hubs that were made at run time of an earlier process.
@@ -166,19 +172,10 @@ func (e *Emulator) resume(ctx context.Context, h *hosted) error {
 	if err := e.admissible(h); err != nil {
 		return err
 	}
-	if err := e.trust.Cover(h.hostNames, e.clock.Real()); err != nil {
-		return err
-	}
 	if err := h.tidy(); err != nil {
 		return err
 	}
-	l, err := h.begin(ctx, h.lifeDir(h.number))
-	if err != nil {
-		return err
-	}
-	h.now.Store(l)
-	e.enter(h)
-	return nil
+	return e.beginHosted(ctx, h, nil)
 }
 
 // tidy removes what ended lives left in the hub's folder.

@@ -109,7 +109,7 @@ func noHub(name string) error {
 }
 
 func (h *hosted) describe() HubInfo {
-	info := h.now.Load().info
+	info := h.info()
 	return HubInfo{
 		Name: h.name, Default: h.isDefault(), HostName: info.HostName, HostNames: info.HostNames,
 		ConnectionStrings: info.ConnectionStrings, EventHub: info.EventHub, Storage: info.Storage, Devices: info.Devices,
@@ -122,7 +122,7 @@ func (e *Emulator) infoOf(name string) Info {
 	if h == nil {
 		h = e.first
 	}
-	return h.now.Load().info
+	return h.info()
 }
 
 // CreateHub makes a hub that shares nothing with the others but the ports, and returns when it can
@@ -133,31 +133,65 @@ func (e *Emulator) CreateHub(ctx context.Context, o HubOptions) (HubInfo, error)
 	if err != nil {
 		return HubInfo{}, err
 	}
+	var from *savedHub
+	if o.Snapshot != "" {
+		e.snapshotsMu.Lock()
+		defer e.snapshotsMu.Unlock()
+		s := e.snapshots[o.Snapshot]
+		if s == nil {
+			return HubInfo{}, noSnapshot(o.Snapshot)
+		}
+		if from, err = e.savedHub(s, o.SnapshotHub); err != nil {
+			return HubInfo{}, err
+		}
+	}
+	return e.host(ctx, h, from)
+}
+
+// host begins a hub in a folder of its own, from a snapshot if there is one, and makes it known.
+func (e *Emulator) host(ctx context.Context, h *hosted, from *savedHub) (HubInfo, error) {
 	e.hubsMu.Lock()
 	defer e.hubsMu.Unlock()
-	if err := e.admissible(h); err != nil {
-		return HubInfo{}, err
-	}
-	if err := e.trust.Cover(h.hostNames, e.clock.Real()); err != nil {
+	err := e.admissible(h)
+	if err != nil {
 		return HubInfo{}, err
 	}
 	if h.home, err = e.makeHome(h.name); err != nil {
 		return HubInfo{}, err
 	}
-	l, err := h.begin(ctx, h.lifeDir(1))
-	if err == nil {
-		h.now.Store(l)
-		if err = h.save(1); err != nil {
-			err = errors.Join(err, l.close())
-		}
-	}
-	if err != nil {
+	h.number = 1
+	if err := e.beginHosted(ctx, h, from); err != nil {
 		return HubInfo{}, errors.Join(err, os.RemoveAll(h.home))
 	}
-	h.number = 1
-	e.enter(h)
-	h.e.cfg.Logger.Info("hub created", "hub", h.name, "host", h.hostNames[0])
+	e.cfg.Logger.Info("hub created", "hub", h.name, "host", h.hostNames[0], "restored", from != nil)
 	return h.describe(), nil
+}
+
+// beginHosted begins the life of a hub that was made at run time and makes it known. The caller holds hubsMu.
+func (e *Emulator) beginHosted(ctx context.Context, h *hosted, from *savedHub) error {
+	if err := e.trust.Cover(h.hostNames, e.cfg.Now()); err != nil {
+		return err
+	}
+	l, err := h.begin(ctx, h.lifeDir(h.number), from)
+	if err != nil {
+		return err
+	}
+	if from != nil {
+		// What it is to have beside what the snapshot gave it.
+		err = h.configure(ctx, l.hub)
+		if err == nil {
+			l.devices, err = h.devicesOf(ctx, l.hub)
+		}
+	}
+	if err == nil {
+		err = h.save(h.number)
+	}
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
+	h.now.Store(l)
+	e.enter(h)
+	return nil
 }
 
 // newHosted checks the options.

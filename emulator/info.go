@@ -22,7 +22,7 @@ type Info = admin.Info
 type Ports = admin.Ports
 
 // Info returns ports and files, and the connection strings of the default hub.
-func (e *Emulator) Info() Info { return e.first.now.Load().info }
+func (e *Emulator) Info() Info { return e.first.info() }
 
 // Addr returns the address of a listener: "mqtt", "mqtt-plain", "amqp",
 // "amqp-plain", "https" or "admin"; nil for a listener that was not asked for.
@@ -33,8 +33,9 @@ func (e *Emulator) Addr(listener string) net.Addr {
 	return nil
 }
 
-func (h *hosted) makeInfo(l *life, devices []iothub.Identity) Info {
-	e := h.e
+// info describes the hub as it is now.
+func (h *hosted) info() Info {
+	e, l := h.e, h.now.Load()
 	port := func(name string) int {
 		if l := e.listeners[name]; l != nil {
 			return portOf(l)
@@ -56,17 +57,21 @@ func (h *hosted) makeInfo(l *life, devices []iothub.Identity) Info {
 		ConnectionStrings: map[string]string{},
 		Devices:           map[string]string{},
 	}
-	for _, p := range h.policies {
+	for _, p := range l.hub.Policies() {
 		info.ConnectionStrings[p.Name] = ServiceConnectionString(info, p.Name, p.PrimaryKey)
 		if p.Name == eventHubPolicy {
 			info.EventHub = eventHub(info, l.hub.EventHubName(), p)
+			// The entity alone names the hub there: clients need to resolve no name but the emulator's.
+			common := info
+			common.HostName = e.first.hostNames[0]
+			info.EventHub.EmulatorConnectionString = eventHub(common, l.hub.EventHubName(), p).EmulatorConnectionString
 		}
 	}
 	info.Storage.ConnectionString = h.storageAccount(l.blobs).ConnectionString()
 	if e.cfg.StorageConnectionString == "" {
 		info.Storage.Container = e.cfg.StorageContainer
 	}
-	for _, d := range devices {
+	for _, d := range l.devices {
 		info.Devices[d.ID.DeviceID] = DeviceConnectionString(info, d)
 	}
 	return info

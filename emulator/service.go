@@ -22,7 +22,7 @@ func (e *Emulator) serviceOf(api http.Handler) func(name string) (http.Handler, 
 			return nil, fmt.Errorf("there is no hub %.64q", name)
 		}
 		host := h.hostNames[0]
-		for _, policy := range h.policies {
+		for _, policy := range h.now.Load().hub.Policies() {
 			if !policy.Rights.Has(iothub.RegistryRead | iothub.RegistryWrite | iothub.ServiceConnect) {
 				continue
 			}

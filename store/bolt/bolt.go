@@ -82,6 +82,7 @@ type Store struct {
 
 	closing sync.Once
 	closeEr error
+	backups sync.Mutex
 }
 
 // Open opens or creates the file at path, in a folder that exists. It reads no

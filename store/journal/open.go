@@ -113,7 +113,7 @@ func loadMeta(dir string, o Options) (int, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		data, err = json.Marshal(meta{formatVersion, o.Partitions})
 		if err == nil {
-			err = writeFile(path, data)
+			err = writeFile(path, data, o.Durability == store.DurabilityFsync)
 		}
 		return o.Partitions, err
 	}
@@ -137,19 +137,21 @@ func loadMeta(dir string, o Options) (int, error) {
 	return m.Partitions, nil
 }
 
-// writeFile replaces a file in one step. It is small and written once, so it is
-// synced in every mode.
-func writeFile(path string, data []byte) error {
+// writeFile replaces a file in one step.
+func writeFile(path string, data []byte, durable bool) error {
 	temporary := path + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := os.Rename(temporary, path); err != nil || !durable {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
