@@ -44,7 +44,7 @@ func (s *Server) putBlock(w http.ResponseWriter, r *request) error {
 	}
 	sum, err := body.check()
 	if err == nil {
-		err = s.files.addBlock(r, id, part{file, size})
+		err = s.files.addBlock(r, id, part{file: file, size: size})
 	}
 	if err != nil {
 		s.files.remove(r.container, file)
@@ -75,11 +75,11 @@ func (f *files) addBlock(r *request, id string, p part) error {
 		if err := checkBlock(c.blocks[r.blob], id); err != nil {
 			return err
 		}
-		if c.blocks[r.blob] == nil {
-			c.blocks[r.blob] = map[string]part{}
+		p.staged = f.now().UTC()
+		if err := f.writeJSON(staged{r.blob, id, p.size, p.staged}, r.container, stagedFile(p.file)); err != nil {
+			return err
 		}
-		f.remove(r.container, c.blocks[r.blob][id].file)
-		c.blocks[r.blob][id] = p
+		f.removePart(r.container, c.stage(r.blob, id, p))
 		return nil
 	})
 }

@@ -23,16 +23,22 @@ import (
 //	{hash}.json      a JSON entry: what a blob has, and the name of its content
 //	{uuid}.data      the content of a blob
 //	{uuid}.part      a block, or a content that is being written
+//	{uuid}.staged    which block of which blob the part is, if that was acknowledged
 //
 // An entry is written beside its place and renamed, so it is whole or the old
-// one. Contents without an entry and parts are removed at the start: blocks that
-// were not committed do not survive a restart.
+// one. Contents without an entry and parts that nothing names are removed at the start, and so
+// are blocks that were not committed for a week.
 const (
 	containerFile = ".container"
 	entrySuffix   = ".json"
 	dataSuffix    = ".data"
 	partSuffix    = ".part"
+	stagedSuffix  = ".staged"
 )
+
+// maxStagedAge is how long blocks wait for being committed.
+// Source: Azure Blob storage REST API, Put Block (remarks).
+const maxStagedAge = 7 * 24 * time.Hour
 
 // files is what the folder holds; entries are in memory, contents are not.
 type files struct {
@@ -68,6 +74,8 @@ type entry struct {
 	Data string `json:"data,omitempty"`
 	// Blocks are the committed ones in their order.
 	Blocks []block `json:"blocks,omitempty"`
+	// Written is LastModified to the nanosecond: blocks from before are done with.
+	Written time.Time `json:"written"`
 }
 
 // block is a committed block.
@@ -78,8 +86,22 @@ type block struct {
 
 // part is a file with an uncommitted block.
 type part struct {
-	file string
-	size int64
+	file   string
+	size   int64
+	staged time.Time
+}
+
+// staged is what is stored of a part beside its content.
+type staged struct {
+	Blob   string    `json:"blob"`
+	ID     string    `json:"id"`
+	Size   int64     `json:"size"`
+	Staged time.Time `json:"staged"`
+}
+
+// stagedFile is the file beside a part.
+func stagedFile(partFile string) string {
+	return strings.TrimSuffix(partFile, partSuffix) + stagedSuffix
 }
 
 func openFiles(dir string, sync bool, now func() time.Time) (*files, error) {
@@ -133,12 +155,62 @@ func (f *files) openContainer(name string) error {
 		used[e.Data] = true
 	}
 	for _, file := range found {
-		if strings.HasSuffix(file.Name(), partSuffix) || strings.HasSuffix(file.Name(), dataSuffix) && !used[file.Name()] {
+		if strings.HasSuffix(file.Name(), stagedSuffix) {
+			f.openBlock(name, c, file.Name())
+		}
+	}
+	for _, blocks := range c.blocks {
+		for _, p := range blocks {
+			used[p.file] = true
+		}
+	}
+	for _, file := range found {
+		if strings.HasSuffix(file.Name(), partSuffix) && !used[file.Name()] || strings.HasSuffix(file.Name(), dataSuffix) && !used[file.Name()] {
 			_ = os.Remove(f.path(name, file.Name()))
 		}
 	}
 	f.containers[name] = c
 	return nil
+}
+
+// openBlock takes an uncommitted block of a former run in, or removes it.
+func (f *files) openBlock(in string, c *folder, name string) {
+	file := strings.TrimSuffix(name, stagedSuffix) + partSuffix
+	var s staged
+	text, err := os.ReadFile(f.path(in, name))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	content, statErr := os.Stat(f.path(in, file))
+	p := part{file, s.Size, s.Staged}
+	old, twice := c.blocks[s.Blob][s.ID]
+	e := c.blobs[s.Blob]
+	switch {
+	case err != nil, statErr != nil, content.Size() != s.Size, f.now().Sub(s.Staged) > maxStagedAge,
+		e != nil && !s.Staged.After(e.Written), // committed, or thrown away, and not removed before the end
+		twice && s.Staged.Before(old.staged):   // replaced
+		f.removePart(in, p)
+	default:
+		f.removePart(in, c.stage(s.Blob, s.ID, p))
+	}
+}
+
+// stage notes an uncommitted block and returns the one that it replaces.
+func (c *folder) stage(blob, id string, p part) (old part) {
+	if c.blocks[blob] == nil {
+		c.blocks[blob] = map[string]part{}
+	}
+	old = c.blocks[blob][id]
+	c.blocks[blob][id] = p
+	return old
+}
+
+// removePart removes an uncommitted block; the zero part is none.
+func (f *files) removePart(in string, p part) {
+	if p.file != "" {
+		f.remove(in, stagedFile(p.file))
+		f.remove(in, p.file)
+	}
 }
 
 func newContainer() *folder {
@@ -289,6 +361,7 @@ func (f *files) put(in string, e *entry, check func(old *entry) error) error {
 			return err
 		}
 		now := f.stamp()
+		e.Written = f.now().UTC()
 		if e.ETag, e.LastModified = newETag(), now; e.Created.IsZero() {
 			e.Created = now
 		}
@@ -310,7 +383,7 @@ func (f *files) put(in string, e *entry, check func(old *entry) error) error {
 func (f *files) forgetBlocks(in, name string) {
 	_ = f.look(in, func(c *folder) error {
 		for _, p := range c.blocks[name] {
-			f.remove(in, p.file)
+			f.removePart(in, p)
 		}
 		delete(c.blocks, name)
 		return nil

@@ -176,7 +176,7 @@ func (s *site) dataFiles() (found []string) {
 			s.t.Fatal(err)
 		}
 		for _, f := range files {
-			if strings.HasSuffix(f.Name(), dataSuffix) || strings.HasSuffix(f.Name(), partSuffix) {
+			if !strings.HasSuffix(f.Name(), entrySuffix) && f.Name() != containerFile && !strings.HasSuffix(f.Name(), stagedSuffix) {
 				found = append(found, f.Name())
 			}
 		}
@@ -235,10 +235,27 @@ func TestBlocks(t *testing.T) {
 	stage(4, "x")
 	_, err = b.StageBlock(s.ctx(), base64.StdEncoding.EncodeToString([]byte("longer")), body("x"), nil)
 	wantCode(t, "an ID of another length", err, 400, "InvalidBlobOrBlock")
-	// Half-finished ones do not outlive the process.
+	// Those that were acknowledged outlive the process, for a week.
+	stage(4, "four")
+	s.restart()
+	b = s.client.ServiceClient().NewContainerClient("uploads").NewBlockBlobClient("blocks")
+	list, err = b.GetBlockList(s.ctx(), blockblob.BlockListTypeAll, nil)
+	if err != nil || len(list.UncommittedBlocks) != 1 || *list.UncommittedBlocks[0].Size != 4 || len(list.CommittedBlocks) != 3 {
+		t.Errorf("after a restart: %+v, %v", list, err)
+	}
+	stage(5, "five")
+	if err := commit(id(4), id(5), id(1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, b); got != "fourfiveONE" {
+		t.Errorf("%q", got)
+	}
+	stage(6, "six")
+	now := s.now
+	s.now = func() time.Time { return now().Add(8 * 24 * time.Hour) }
 	s.restart()
 	if n := len(s.dataFiles()); n != 1 {
-		t.Errorf("%d files after a restart, want 1", n)
+		t.Errorf("%d files after a week, want 1", n)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 
 // crashScenarios end the emulator in the middle of writes.
 func crashScenarios() []scenario {
-	return []scenario{{"kill9", nil, kill9}, {"kill9_events", nil, kill9Events}}
+	return []scenario{{"kill9", nil, kill9}, {"kill9_events", nil, kill9Events}, {"kill9_uploads", nil, kill9Uploads}}
 }
 
 // crashRounds is how often the emulator is killed: HUBNERITE_CRASH_ROUNDS, or the usual number.
