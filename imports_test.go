@@ -17,7 +17,7 @@ const module = "github.com/hubnerite/hubnerite"
 // rooms lists every package and which of our packages its code may import; docs/architecture.md explains why. A trailing
 // "/..." stands for the package and everything below it.
 func rooms() map[string][]string {
-	front := []string{"iothub", "hub", "internal/netreset"}
+	front := []string{"iothub", "hub", "inspect", "internal/netreset"}
 	return map[string][]string{
 		"iothub":         {},
 		"query/...":      {"iothub"},
@@ -35,10 +35,11 @@ func rooms() map[string][]string {
 		"blobcontainer":  {"hub", "iothub"},
 		"admin/...":      append([]string{"admin/...", "clock", "web"}, front...),
 		"web":            {},
+		"inspect":        {},
 		"emulator/trust": {},
 		"emulator": {
 			"emulator/trust", "iothub", "query", "store/...", "registry", "hub", "broker/...", "amqp", "amqphub/...", "rest/...", "admin/...", "web",
-			"blob", "blobcontainer", "clock", "internal/filelock",
+			"blob", "blobcontainer", "clock", "internal/filelock", "inspect",
 		},
 		"emulator/emulatortest": {"iothub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hubnerite/hubnerite/clock"
 	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/inspect"
 )
 
 // Options configure the management API. Hub, Info and Ready are required.
@@ -41,6 +42,8 @@ type Options struct {
 	// Service returns the service API of a hub, "" for the default one, as its owner sees it: requests to it carry no
 	// credential. nil when it is not offered.
 	Service func(hub string) (http.Handler, error)
+	// Inspector looks at connections; nil when nobody does.
+	Inspector *inspect.Recorder
 	// Hosts are the host names and addresses, without ports, that requests may
 	// name besides the loopback ones: the configured bind address and names. An
 	// unspecified address (0.0.0.0, ::) accepts every address, but no name.
@@ -116,6 +119,9 @@ func New(o Options) http.Handler {
 	s.registerC2D()
 	s.registerCertificates()
 	s.registerUnsupported()
+	if s.Inspector != nil {
+		s.registerInspector()
+	}
 	s.describeHubParameter()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)

@@ -15,6 +15,7 @@ import (
 	"github.com/hubnerite/hubnerite/clock"
 	"github.com/hubnerite/hubnerite/emulator/trust"
 	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/inspect"
 	"github.com/hubnerite/hubnerite/internal/filelock"
 )
 
@@ -53,6 +54,9 @@ type Emulator struct {
 	dir     string
 	issuing sync.Mutex
 
+	// inspector looks at connections.
+	inspector *inspect.Recorder
+
 	listeners map[string]net.Listener
 	// closers undo Start, last one first.
 	closers []closer
@@ -81,7 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Emulator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Emulator{cfg: cfg.withDefaults(), listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+	e := &Emulator{cfg: cfg.withDefaults(), listeners: map[string]net.Listener{}, inspector: inspect.NewRecorder(nil), failed: make(chan error, 1)}
 	e.hubs.Store(&hubTable{})
 	e.clock = clock.New(e.cfg.Now)
 	e.cfg.Now = e.clock.Now

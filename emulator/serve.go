@@ -14,6 +14,8 @@ import (
 	"github.com/hubnerite/hubnerite/amqphub"
 	"github.com/hubnerite/hubnerite/broker"
 	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/inspect"
+	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/rest"
 )
 
@@ -31,7 +33,7 @@ func (e *Emulator) serve() error {
 	// Made before anything is served, and called after.
 	var serviceOf func(hub string) (http.Handler, error)
 	management := e.httpServer(nameAdmin, admin.New(admin.Options{
-		Service: func(hub string) (http.Handler, error) { return serviceOf(hub) },
+		Service: func(hub string) (http.Handler, error) { return serviceOf(hub) }, Inspector: e.inspector,
 		Hub:     e.HubNamed, Hosting: e, Keeping: e, Clock: e.clock, Info: e.infoOf, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
@@ -42,7 +44,7 @@ func (e *Emulator) serve() error {
 	})
 	e.onClose("websockets", api.Shutdown)
 	serviceOf = e.serviceOf(api)
-	service := e.httpServer(nameHTTPS, e.withBlobs(api), rest.Configure)
+	service := e.httpServer(nameHTTPS, e.inspector.Handler(e.withBlobs(api), "https", iothub.WithoutSignature), rest.Configure)
 	e.onClose("hub", func(context.Context) error { return e.closeHubs() })
 	mqtt, err := broker.New(broker.Options{Hubs: lookup, Logger: e.cfg.Logger, Now: e.cfg.Now})
 	if err != nil {
@@ -54,26 +56,31 @@ func (e *Emulator) serve() error {
 	e.startSweeping(amqps.Sweep)
 	openWebSocket = func(ctx context.Context, c net.Conn, protocol string) {
 		if protocol == rest.WebSocketMQTT {
-			mqtt.ServeConn(c, "mqtt-ws")
+			mqtt.ServeConn(e.inspector.Conn(c, "mqtt-ws", broker.Inspection{}), "mqtt-ws")
 		} else {
 			// The server has logged the error.
-			_ = amqps.ServeConn(ctx, c)
+			_ = amqps.ServeConn(ctx, e.inspector.Conn(c, "amqp-ws", amqphub.Inspection{}))
 		}
 	}
 	e.onClose("listeners", func(context.Context) error { return e.closeListeners() })
 
-	e.serving(nameMQTT, func() error { return mqtt.Serve(e.tlsListener(nameMQTT), "mqtt") })
+	e.serving(nameMQTT, func() error { return mqtt.Serve(e.inspected(e.tlsListener(nameMQTT), "mqtt", broker.Inspection{}), "mqtt") })
 	if l := e.listeners[nameMQTTPlain]; l != nil {
-		e.serving(nameMQTTPlain, func() error { return mqtt.Serve(l, "mqtt") })
+		e.serving(nameMQTTPlain, func() error { return mqtt.Serve(e.inspected(l, "mqtt", broker.Inspection{}), "mqtt") })
 	}
 	if l := e.listeners[nameAMQPPlain]; l != nil {
-		e.serving(nameAMQPPlain, func() error { return amqps.Serve(l) })
+		e.serving(nameAMQPPlain, func() error { return amqps.Serve(e.inspected(l, "amqp", amqphub.Inspection{})) })
 	}
-	e.serving(nameAMQP, func() error { return amqps.Serve(e.tlsListener(nameAMQP)) })
+	e.serving(nameAMQP, func() error { return amqps.Serve(e.inspected(e.tlsListener(nameAMQP), "amqp", amqphub.Inspection{})) })
 	e.serving(nameHTTPS, func() error { return service.Serve(e.tlsListener(nameHTTPS)) })
 	// Last, so that who can ask it finds everything else served.
 	e.serving(nameAdmin, func() error { return management.Serve(e.listeners[nameAdmin]) })
 	return nil
+}
+
+// inspected is a listener whose connections can be looked at by the management API.
+func (e *Emulator) inspected(l net.Listener, protocol string, codec inspect.Codec) net.Listener {
+	return e.inspector.Listener(l, protocol, codec)
 }
 
 func (e *Emulator) tlsListener(name string) net.Listener {
