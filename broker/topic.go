@@ -25,8 +25,10 @@ type deviceTopic struct {
 	bag string
 	// rid is the request ID, exactly as sent.
 	rid string
-	// version is the base version of a reported patch; nil when absent.
+	// version is the base version of a reported patch; nil when absent. fault says what is
+	// wrong with it: the patch is refused, and the connection stays.
 	version *int64
+	fault   error
 	// status is the status of a method response.
 	status int
 }
@@ -118,7 +120,8 @@ func (d *deviceTopic) parseQuery(s string) error {
 		case "$version":
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
-				return iothub.NewError(iothub.CodeArgumentInvalid, "$version must be an integer")
+				d.fault = iothub.NewError(iothub.CodeArgumentInvalid, "$version must be an integer, not %.40q.", value)
+				continue
 			}
 			d.version = &n
 		}

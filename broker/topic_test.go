@@ -79,7 +79,7 @@ func TestParsePublishTopicRefuses(t *testing.T) {
 		{testDevice(), "$iothub/twin/GET?$rid=1"},
 		{testDevice(), "$iothub/twin/PUT/?$rid=1"},
 		{testDevice(), "$iothub/twin/PATCH/properties/desired/?$rid=1"},
-		{testDevice(), "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x"},
+		{testDevice(), "$iothub/twin/PATCH/properties/reported/?$version=x"},
 		{testDevice(), "$iothub/methods/res/abc/?$rid=1"},
 		{testDevice(), "$iothub/methods/res/200"},
 		{testDevice(), "$iothub/methods/res/99999999999/?$rid=1"},

@@ -33,6 +33,10 @@ func (s *session) report(t deviceTopic, patch []byte) {
 		s.answerTwinError(t, iothub.NewError(iothub.CodeInvalidProtocolVersion, "The user name of the connection has no api-version."))
 		return
 	}
+	if t.fault != nil {
+		s.answerTwinError(t, t.fault)
+		return
+	}
 	version, err := s.link.Report(s.ctx, patch, t.version)
 	if err != nil {
 		s.answerTwinError(t, err)

@@ -55,6 +55,9 @@ func TestTwin(t *testing.T) {
 					code        iothub.Code
 				}{
 					{"&$version=2", `{"n":2}`, iothub.CodePreconditionFailed},
+					{"&$version=two", `{"n":2}`, iothub.CodeArgumentInvalid},
+					{"&$version=2.5", `{"n":2}`, iothub.CodeArgumentInvalid},
+					{"&$version=", `{"n":2}`, iothub.CodeArgumentInvalid},
 					{"", `{"n":`, iothub.CodeIotHubFormatError},
 					{"", `[1]`, iothub.CodeIotHubFormatError},
 					{"", ``, iothub.CodeIotHubFormatError},
