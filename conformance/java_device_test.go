@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // relayAddress is where the Java programs find the relay whose connections are cut; the hub itself is at 127.0.0.1.
@@ -25,9 +26,8 @@ func javaDeviceScenarios() []scenario {
 // javaUploads has files uploaded by devices of every transport, of 250 MB too, and the emulator must not keep them in memory.
 func javaUploads(t *testing.T, s *site) {
 	h := s.startHub(t, "--hostname", "127.0.0.1")
-	// With its optimizing compiler, for there is much to encrypt.
-	p := s.startJava(t, h, "device", "MatrixUploads", []string{"-Xmx192m", "-XX:MaxDirectMemorySize=256m"}, "UPLOADS="+t.TempDir())
-	p.wait(programTimeout)
+	p := s.startJava(t, h, "device", "MatrixUploads", append(fastStart(), "-Xmx192m"), "UPLOADS="+t.TempDir())
+	p.wait(200 * time.Second)
 	wantPassed(t, p)
 	h.wantLittleMemory(t)
 }

@@ -16,13 +16,6 @@ import (
 //
 // "not supported" is what the SDK itself says when it is asked for the feature.
 
-// incompleteColumns are those that may have empty cells for now.
-func incompleteColumns() []string {
-	return []string{
-		"java mqtt", "java mqtt-ws", "java amqp", "java amqp-ws", "java http",
-	}
-}
-
 // matrixColumns are the SDKs and the transports they have.
 func matrixColumns() []string {
 	return []string{
