@@ -4,7 +4,6 @@ package conformance
 
 import (
 	"net"
-	"strings"
 	"testing"
 	"time"
 )
@@ -14,13 +13,17 @@ const relayAddress = "127.0.0.2"
 
 // javaDeviceScenarios are everything that Microsoft's Java device client can do, a program for each transport.
 func javaDeviceScenarios() []scenario {
-	var all []scenario
-	for _, over := range []struct{ transport, port string }{{"mqtt", "8883"}, {"mqtt-ws", "443"}, {"amqp", "5671"}, {"amqp-ws", "443"}, {"http", "443"}} {
-		all = append(all, scenario{"java_device_" + strings.ReplaceAll(over.transport, "-", "_"), []string{"java"}, func(t *testing.T, s *site) {
-			javaDevice(t, s, over.transport, over.port)
-		}})
+	over := func(transport, port string) func(*testing.T, *site) {
+		return func(t *testing.T, s *site) { javaDevice(t, s, transport, port) }
 	}
-	return append(all, scenario{"java_file_upload", []string{"java"}, javaUploads})
+	return []scenario{
+		{"java_device_mqtt", []string{"java"}, over("mqtt", "8883")},
+		{"java_device_mqtt_ws", []string{"java"}, over("mqtt-ws", "443")},
+		{"java_device_amqp", []string{"java"}, over("amqp", "5671")},
+		{"java_device_amqp_ws", []string{"java"}, over("amqp-ws", "443")},
+		{"java_device_http", []string{"java"}, over("http", "443")},
+		{"java_file_upload", []string{"java"}, javaUploads},
+	}
 }
 
 // javaUploads has files uploaded by devices of every transport, of 250 MB too, and the emulator must not keep them in memory.
