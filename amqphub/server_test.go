@@ -116,12 +116,20 @@ func (r *rig) ctx() context.Context {
 	return ctx
 }
 
-func (r *rig) dial(sasl goamqp.SASLType) *goamqp.Session {
+func (r *rig) dial(sasl goamqp.SASLType) *goamqp.Session { return r.session(r.conn(sasl)) }
+
+func (r *rig) conn(sasl goamqp.SASLType) *goamqp.Conn {
+	r.t.Helper()
 	conn, err := goamqp.Dial(r.ctx(), "amqp://"+r.addr, &goamqp.ConnOptions{SASLType: sasl, HostName: "hub1.azure-devices.net"})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (r *rig) session(conn *goamqp.Conn) *goamqp.Session {
+	r.t.Helper()
 	s, err := conn.NewSession(r.ctx(), nil)
 	if err != nil {
 		r.t.Fatal(err)
