@@ -65,6 +65,9 @@ func libraries() map[string][]string {
 		"github.com/danielgtaylor/huma": {
 			"admin/...",
 		},
+		"github.com/prometheus/client_golang": {
+			"admin/...",
+		},
 		"go.etcd.io/bbolt":                 {"store/bolt"},
 		"go.yaml.in/yaml":                  {"seed"},
 		"github.com/alecthomas/kong":       {"cmd/hubnerite/..."},

@@ -125,6 +125,7 @@ func New(o Options) http.Handler {
 	s.describeHubParameter()
 	mux.Get("/docs", s.docs)
 	mux.Get("/messages/live", s.live)
+	mux.Method(http.MethodGet, "/metrics", s.metrics())
 	mux.HandleFunc(servicePrefix+"/*", s.service)
 	s.serveDashboard(mux)
 	return mux

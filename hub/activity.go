@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -120,6 +121,8 @@ type activityLog struct {
 	// first is the number of the oldest entry, next the number of the next one; the entry of number n is at n % maxActivities.
 	first, next int64
 	bytes       int
+	// counts are of all there were.
+	counts map[ActivityCount]int64
 	// changed is closed when there is something new; nil when nobody waits.
 	changed chan struct{}
 }
@@ -135,6 +138,10 @@ func (h *Hub) note(a Activity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.Number = l.next
+	if l.counts == nil {
+		l.counts = map[ActivityCount]int64{}
+	}
+	l.counts[a.counted()]++
 	at := int(l.next % maxActivities)
 	for len(l.entries) <= at {
 		l.entries = append(l.entries, Activity{})
@@ -152,6 +159,12 @@ func (h *Hub) note(a Activity) {
 		close(l.changed)
 		l.changed = nil
 	}
+}
+
+func (l *activityLog) countsNow() map[ActivityCount]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.counts)
 }
 
 // size is what is worth counting of the memory that an activity holds.

@@ -35,6 +35,7 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 		}
 	}
 	if err := h.admit(ctx, iothub.ThrottleTelemetry, 1, size); err != nil {
+		h.measures.telemetry(err)
 		return err
 	}
 	now := h.now()

@@ -96,6 +96,9 @@ func (h *Hub) dispatch(ctx context.Context, table *routingTable, t *iothub.Telem
 		table.webhooks[endpoint].offer(copied)
 	}
 	if builtIn == nil {
+		if t.Source.RouteSource() == iothub.SourceDeviceMessages {
+			h.measures.telemetry(nil)
+		}
 		done(nil)
 		return
 	}

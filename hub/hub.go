@@ -69,6 +69,7 @@ type Hub struct {
 	waits   map[*deadline]struct{}
 
 	activities activityLog
+	measures   measures
 
 	unsupportedMu sync.Mutex
 	unsupported   map[string]int

@@ -56,7 +56,8 @@ func newTwinLanguage() twinLanguage { return twinLanguage{sync.OnceValue(query.N
 // Errors: ArgumentInvalid for a text that is no query, naming the position, and for a
 // continuation token that is not of this query; ArgumentNull without a text.
 // Source: IoT Hub devguide, query language.
-func (h *Hub) Query(ctx context.Context, req QueryRequest) (QueryPage, error) {
+func (h *Hub) Query(ctx context.Context, req QueryRequest) (_ QueryPage, err error) {
+	defer h.measures.queries.count(&err)
 	if !h.enter() {
 		return QueryPage{}, errClosing()
 	}

@@ -37,6 +37,7 @@ func (c *Connection) SendWill(ctx context.Context, t iothub.Telemetry, done func
 
 func (c *Connection) send(ctx context.Context, t iothub.Telemetry, done func(error)) {
 	if err := checkTelemetry(&t); err != nil {
+		c.h.measures.telemetry(err)
 		done(err)
 		return
 	}
@@ -47,6 +48,7 @@ func (c *Connection) send(ctx context.Context, t iothub.Telemetry, done func(err
 	}
 	if c.h.limits != nil {
 		if err := c.h.admit(ctx, iothub.ThrottleTelemetry, 1, iothub.MessageSize(&t.System, t.Properties, t.Body)); err != nil {
+			c.h.measures.telemetry(err)
 			done(err)
 			return
 		}
@@ -85,29 +87,33 @@ func (h *Hub) store(ctx context.Context, t *iothub.Telemetry, now time.Time, don
 	// The exact size is not worth a pass over the message; this is rarely too small.
 	payload := make([]byte, 0, 128+iothub.MessageSize(&t.System, t.Properties, t.Body)+4*len(t.Properties))
 	payload = iothub.AppendTelemetry(payload, t)
-	h.o.Log.Append(ctx, h.partition(t.ID.DeviceID), now, payload, h.stored(done))
+	h.o.Log.Append(ctx, h.partition(t.ID.DeviceID), now, payload, h.stored(done, t.Source.RouteSource() == iothub.SourceDeviceMessages))
 }
 
 // storedCall is a done of the log on its way, used again and again: these are
 // the messages' only traces in the heap beside their bytes.
 type storedCall struct {
-	done func(error)
-	call func(store.LogRecord, error)
+	done      func(error)
+	telemetry bool
+	call      func(store.LogRecord, error)
 }
 
-// stored makes a done of the log from one of the front end. It may be called once.
-func (h *Hub) stored(done func(error)) func(store.LogRecord, error) {
+// stored makes a done of the log from one of the front end. It may be called once. Telemetry is counted, events are not.
+func (h *Hub) stored(done func(error), telemetry bool) func(store.LogRecord, error) {
 	s, ok := h.storedCalls.Get().(*storedCall)
 	if !ok {
 		s = &storedCall{}
 		s.call = func(_ store.LogRecord, err error) {
 			done := s.done
+			if s.telemetry {
+				h.measures.telemetry(err)
+			}
 			s.done = nil
 			h.storedCalls.Put(s)
 			done(err)
 		}
 	}
-	s.done = done
+	s.done, s.telemetry = done, telemetry
 	return s.call
 }
 

@@ -14,7 +14,8 @@ type Twin struct {
 }
 
 // GetTwin returns a twin; see registry.Twin.
-func (h *Hub) GetTwin(ctx context.Context, id iothub.ID) (Twin, error) {
+func (h *Hub) GetTwin(ctx context.Context, id iothub.ID) (_ Twin, err error) {
+	defer h.measures.twinReads.count(&err)
 	identity, twin, err := h.o.Registry.Twin(ctx, id)
 	if err != nil {
 		return Twin{}, err
@@ -103,7 +104,8 @@ func (h *Hub) notifyDesired(p *peer, desired map[string]any, version int64) {
 }
 
 // Twin returns the twin as the device sees it: JSON of desired and reported.
-func (c *Connection) Twin(ctx context.Context) ([]byte, error) {
+func (c *Connection) Twin(ctx context.Context) (_ []byte, err error) {
+	defer c.h.measures.deviceTwinReads.count(&err)
 	if c.closed.Load() {
 		return nil, errConnectionClosed()
 	}
