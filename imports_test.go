@@ -39,10 +39,11 @@ func rooms() map[string][]string {
 		"emulator/trust": {},
 		"emulator": {
 			"emulator/trust", "iothub", "query", "store/...", "registry", "hub", "broker/...", "amqp", "amqphub/...", "rest/...", "admin/...", "web",
+			"seed", "seedhub", "simulate",
 			"blob", "blobcontainer", "clock", "internal/filelock", "inspect",
 		},
 		"emulator/emulatortest": {"iothub", "emulator"},
-		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "cmd/hubnerite/..."},
+		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "seed", "cmd/hubnerite/..."},
 		"conformance/...":       {"conformance/..."},
 		"bench/...":             {"iothub", "registry", "emulator", "emulator/emulatortest", "bench/...", "amqp/wire", "internal/..."},
 		"internal/...":          {"internal/..."},

@@ -26,6 +26,9 @@ type Options struct {
 	Hosting Hosting
 	// Keeping resets hubs and keeps snapshots of them; nil when there is nobody to do it.
 	Keeping Keeping
+	// Seeding applies and writes seeds, Simulating plays devices; nil when there is none.
+	Seeding    Seeding
+	Simulating Simulating
 	// Info describes the emulator as it is now, with the names and strings of a hub that there is; "" is the default one.
 	Info func(name string) Info
 	// Ready returns the names of the listeners that are not bound yet, such as
@@ -110,6 +113,12 @@ func New(o Options) http.Handler {
 	}
 	if s.Keeping != nil {
 		s.registerKeeping()
+	}
+	if s.Seeding != nil {
+		s.registerSeed()
+	}
+	if s.Simulating != nil {
+		s.registerSimulations()
 	}
 	s.registerMessages()
 	s.registerClock()

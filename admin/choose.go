@@ -45,7 +45,7 @@ func (s *server) hub(ctx context.Context) *hub.Hub { return ctx.Value(chosenKey{
 func aboutAll(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "", "clock", "health", "ca.pem", "docs", "openapi.json", "openapi.yaml", "hubs", "metrics", "inspector", "snapshots", "reset":
+	case "", "clock", "health", "ca.pem", "docs", "openapi.json", "openapi.yaml", "hubs", "metrics", "inspector", "snapshots", "reset", "seed", "seed.schema.json", "export", "simulations":
 		return true
 	}
 	return false

@@ -18,6 +18,8 @@ type Health struct {
 	Status string `json:"status" enum:"healthy,starting" doc:"healthy once every listener is bound."`
 	// Missing are the listeners that are not bound; never null.
 	Missing []string `json:"missing" nullable:"false" doc:"Listeners that are not bound."`
+	// Seed is what became of the last seed, those of the start included.
+	Seed *SeedResult `json:"seed,omitempty" doc:"What became of the last seed; the emulator is not healthy before those of its start are applied."`
 }
 
 func (s *server) registerHealth() {
@@ -32,9 +34,9 @@ func (s *server) registerHealth() {
 	}, func(context.Context, *struct{}) (*healthOutput, error) {
 		missing := s.Ready()
 		if len(missing) == 0 {
-			return &healthOutput{http.StatusOK, Health{"healthy", []string{}}}, nil
+			return &healthOutput{http.StatusOK, Health{"healthy", []string{}, s.seedResult()}}, nil
 		}
-		return &healthOutput{http.StatusServiceUnavailable, Health{"starting", missing}}, nil
+		return &healthOutput{http.StatusServiceUnavailable, Health{"starting", missing, s.seedResult()}}, nil
 	})
 }
 

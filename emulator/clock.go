@@ -17,7 +17,9 @@ func (e *Emulator) Clock() *clock.Clock { return e.clock }
 func (e *Emulator) watchClock(further func()) (stop func()) {
 	return e.clock.Watch(func(before, now time.Time) {
 		for _, h := range e.all() {
-			h.now.Load().hub.ClockMoved(before, now)
+			l := h.now.Load()
+			l.hub.ClockMoved(before, now)
+			l.simulator.Wake()
 		}
 		further()
 	})

@@ -80,6 +80,8 @@ type Config struct {
 	RootCAs []string
 	// Devices are created at the start when they do not exist, with generated keys.
 	Devices []string
+	// Seeds are seed files, applied in their order at the start and again by a reset that is asked for them.
+	Seeds []string
 	// BuiltInEvents are the events that go to the built-in endpoint as long as
 	// they have no route: TwinChangeEvents, DeviceLifecycleEvents,
 	// DeviceConnectionStateEvents. Nil means TwinChangeEvents, empty none.

@@ -50,6 +50,7 @@ type Emulator struct {
 	covered trust.Names
 	// containers opens the blob containers of jobs.
 	containers hub.Containers
+	seeding    seeding
 	// dir holds the files; issuing is held while a certificate for tests is made.
 	dir     string
 	issuing sync.Mutex
@@ -98,6 +99,9 @@ func Start(ctx context.Context, cfg Config) (*Emulator, error) {
 }
 
 func (e *Emulator) start(ctx context.Context) error {
+	if err := e.loadSeeds(); err != nil {
+		return err
+	}
 	dir, err := e.openDir()
 	if err != nil {
 		return err
@@ -131,6 +135,9 @@ func (e *Emulator) start(ctx context.Context) error {
 		return err
 	}
 	if err := e.loadSnapshots(); err != nil {
+		return err
+	}
+	if err := e.applySeeds(ctx); err != nil {
 		return err
 	}
 	return e.serve()

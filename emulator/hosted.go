@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
+	"github.com/hubnerite/hubnerite/simulate"
 	"github.com/hubnerite/hubnerite/store/memory"
 )
 
@@ -46,6 +49,8 @@ type life struct {
 	hub    *hub.Hub
 	stores stores
 	blobs  *blob.Server
+	// simulator plays the hub's simulated devices.
+	simulator *simulate.Simulator
 	// devices are the identities that it began with.
 	devices []iothub.Identity
 	// dir is the folder for its files.
@@ -91,7 +96,7 @@ func (h *hosted) begin(ctx context.Context, dir string, from *savedHub) (*life, 
 func (h *hosted) open(ctx context.Context, l *life) error {
 	e := h.e
 	reg, err := registry.New(registry.Options{
-		Records: l.stores.records, Documents: l.stores.documents, Policies: h.policies, Now: e.cfg.Now, Real: e.clock.Real, Logger: e.cfg.Logger,
+		Records: l.stores.records, Documents: l.stores.documents, Policies: h.policies, FixedPolicies: h.fixedPolicies(), Now: e.cfg.Now, Real: e.clock.Real, Logger: e.cfg.Logger,
 		OwnsHost: h.owns,
 	})
 	if err != nil {
@@ -115,8 +120,20 @@ func (h *hosted) open(ctx context.Context, l *life) error {
 	if err != nil {
 		return err
 	}
-	l.closeHub = sync.OnceValue(l.hub.Close)
+	l.simulator = simulate.New(simulate.Options{Hub: l.hub, Now: e.cfg.Now, Logger: e.cfg.Logger})
+	l.closeHub = sync.OnceValue(func() error {
+		l.simulator.Close()
+		return l.hub.Close()
+	})
 	return nil
+}
+
+// fixedPolicies are those whose keys the configuration gives, whatever a seed has stored.
+func (h *hosted) fixedPolicies() []string {
+	if !h.isDefault() {
+		return nil
+	}
+	return slices.Collect(maps.Keys(h.e.cfg.PolicyKeys))
 }
 
 // close ends the hub and then its stores.

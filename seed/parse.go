@@ -18,7 +18,9 @@ type File struct {
 	Document
 	// Name is the one it was read under.
 	Name string
-	root *node
+	// NamesFiles says that it names other files, the contents of which stand in their places now.
+	NamesFiles bool
+	root       *node
 }
 
 // Options vary reading.
@@ -93,6 +95,7 @@ func (f *File) parse(data []byte, o Options) []Problem {
 	}
 	v := newValidator(o)
 	v.document(&f.Document, root)
+	f.NamesFiles = v.namesFiles
 	return v.problems
 }
 
@@ -119,3 +122,39 @@ func (f *File) Place(path ...any) Position {
 	}
 	return n.at
 }
+
+// ParseSimulation reads one simulation, as an item of a seed's simulations, in JSON. An error that says what is wrong with it is Problems.
+func ParseSimulation(data []byte) (Simulation, error) {
+	var f struct {
+		Simulations []Simulation `json:"simulations"`
+	}
+	root, err := parseJSON(data)
+	if err != nil {
+		var problem Problem
+		if errors.As(err, &problem) {
+			problem.File = simulationName
+			err = Problems{problem}
+		}
+		return Simulation{}, err
+	}
+	// As the only item of a seed, so that the same rules hold for it.
+	whole := &node{kind: kindObject, at: root.at, members: []member{{"simulations", root.at, &node{kind: kindArray, at: root.at, items: []*node{root}}}}}
+	d := newDecoder()
+	d.decode(whole, reflect.ValueOf(&f).Elem(), field{}, simulationName)
+	problems := d.problems
+	if len(problems) == 0 {
+		v := newValidator(Options{})
+		v.simulations(&Hub{Simulations: f.Simulations}, whole)
+		problems = v.problems
+	}
+	if len(problems) > 0 {
+		for i := range problems {
+			problems[i].File = simulationName
+		}
+		return Simulation{}, Problems(problems)
+	}
+	return f.Simulations[0], nil
+}
+
+// simulationName is what a simulation by itself is called in messages.
+const simulationName = "simulation"

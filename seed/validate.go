@@ -21,6 +21,8 @@ type validator struct {
 	*decoder
 	o      Options
 	parser func() *query.Parser
+	// namesFiles says that a file was read.
+	namesFiles bool
 }
 
 func newValidator(o Options) *validator {
@@ -184,7 +186,7 @@ func (v *validator) certificates(h *Hub, n *node) {
 			v.complain(at(at1, "file"), "files can be named only in a seed file of this machine: give the certificate itself")
 			continue
 		case c.File != "":
-			where = at(at1, "file")
+			where, v.namesFiles = at(at1, "file"), true
 			text, err := v.o.ReadFile(c.File)
 			if err != nil {
 				v.complain(where, "%v", err)

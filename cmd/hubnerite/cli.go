@@ -27,6 +27,8 @@ type cli struct {
 	Clock            clockCmd            `cmd:"" help:"Show, stop, set and advance the clock by which things expire."`
 	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
 	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`
+	Seed             seedCmd             `cmd:"" help:"Check seed files, apply them to the running emulator, print their schema."`
+	Export           exportCmd           `cmd:"" help:"Write the state of the running emulator as a seed file."`
 	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust; register those of devices, and issue certificates."`
 	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
 	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`

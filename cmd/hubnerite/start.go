@@ -44,6 +44,7 @@ type startCmd struct {
 
 	RootCA           []string      `name:"root-ca" placeholder:"FILE" help:"Certificate authority (PEM) of devices that have CA-signed certificates, to register as verified, repeatable."`
 	Device           []string      `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
+	Seed             []string      `placeholder:"FILE" help:"Seed file (YAML or JSON) with what the hubs shall hold: policies, devices, twins, routes, simulated devices. Repeatable; see \"hubnerite seed --help\"."`
 	BuiltinEvents    []string      `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
 	ConsumerGroup    []string      `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
 	Partitions       int           `default:"4" placeholder:"NUMBER" help:"Partitions of the telemetry, 2 to 32 (${default}). Existing data keeps its number."`
@@ -181,7 +182,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 	cfg := emulator.Config{
 		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
-		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
+		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Seeds: s.Seed, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		StorageConnectionString: s.StorageConnectionString, StorageContainer: s.StorageContainer,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
 		Tier: s.Tier, Units: s.Units, TokenGrace: s.TokenGrace,

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hubnerite/hubnerite/emulator"
+	"github.com/hubnerite/hubnerite/seed"
+)
+
+// seedTimeout bounds the application of a seed.
+const seedTimeout = 5 * time.Minute
+
+type seedCmd struct {
+	Check  seedCheckCmd  `cmd:"" help:"Say what is wrong with seed files; needs no emulator."`
+	Apply  seedApplyCmd  `cmd:"" help:"Apply seed files to the running emulator."`
+	Schema seedSchemaCmd `cmd:"" help:"Print the JSON Schema of seed files."`
+}
+
+type seedCheckCmd struct {
+	Files []string `arg:"" placeholder:"FILE" help:"YAML or JSON."`
+}
+
+// Run checks each file and fails when one is wrong.
+func (c *seedCheckCmd) Run(a *app) error {
+	failed := false
+	for _, path := range c.Files {
+		f, err := loadSeed(path)
+		if err != nil {
+			failed = true
+			_, _ = fmt.Fprintln(a.stderr, err)
+			continue
+		}
+		_, _ = fmt.Fprintf(a.stdout, "%s: %s\n", path, summary(&f.Document))
+	}
+	if failed {
+		return exitCode(exitFailure)
+	}
+	return nil
+}
+
+// loadSeed reads a seed; the errors of files name the file in any case.
+func loadSeed(path string) (*seed.File, error) {
+	f, err := seed.Load(path)
+	var problems seed.Problems
+	if err != nil && !errors.As(err, &problems) && !strings.Contains(err.Error(), path) {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return f, err
+}
+
+// summary counts what a seed has.
+func summary(d *seed.Document) string {
+	var parts []string
+	count := func(n int, one, many string) {
+		switch n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, many))
+		}
+	}
+	var devices, modules, routes, simulated, policies, configurations int
+	hubs := []*seed.Hub{&d.Hub}
+	for i := range d.Hubs {
+		hubs = append(hubs, &d.Hubs[i].Hub)
+	}
+	for _, h := range hubs {
+		devices += len(h.Devices)
+		routes += len(h.Routes)
+		policies += len(h.Policies)
+		configurations += len(h.Configurations)
+		for _, device := range h.Devices {
+			modules += len(device.Modules)
+		}
+		for i := range h.Simulations {
+			simulated += h.Simulations[i].Devices()
+		}
+	}
+	count(len(d.Hubs), "further hub", "further hubs")
+	count(policies, "policy", "policies")
+	count(devices, "device", "devices")
+	count(modules, "module", "modules")
+	count(routes, "route", "routes")
+	count(configurations, "configuration", "configurations")
+	count(simulated, "simulated device", "simulated devices")
+	if len(parts) == 0 {
+		return "ok"
+	}
+	return "ok: " + strings.Join(parts, ", ")
+}
+
+type seedApplyCmd struct {
+	Files []string `arg:"" placeholder:"FILE" help:"YAML or JSON."`
+}
+
+// Run applies the files in their order, once all of them are known to be right by themselves.
+func (c *seedApplyCmd) Run(a *app) error {
+	type upload struct {
+		name string
+		text []byte
+	}
+	var uploads []upload
+	for _, path := range c.Files {
+		f, err := loadSeed(path)
+		if err != nil {
+			_, _ = fmt.Fprintln(a.stderr, err)
+			return exitCode(exitFailure)
+		}
+		// The file as it is, so that the emulator's complaints name its lines, unless it has parts elsewhere.
+		text, err := os.ReadFile(path)
+		name := path
+		if err == nil && f.NamesFiles {
+			text, err = f.JSON()
+			name = path + ".json"
+		}
+		if err != nil {
+			return err
+		}
+		uploads = append(uploads, upload{name, text})
+	}
+	for _, u := range uploads {
+		answer, err := a.request(http.MethodPost, "/seed?name="+url.QueryEscape(u.name), strings.NewReader(string(u.text)), seedTimeout)
+		if err != nil {
+			return err
+		}
+		var result emulator.SeedResult
+		if err := json.Unmarshal(answer, &result); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(a.stdout, "%s: %d created, %d changed, %d unchanged\n", strings.TrimSuffix(u.name, ".json"), result.Created, result.Changed, result.Unchanged)
+	}
+	return nil
+}
+
+type seedSchemaCmd struct{}
+
+// Run prints the schema.
+func (c *seedSchemaCmd) Run(a *app) error {
+	_, err := a.stdout.Write(seed.Schema())
+	return err
+}
+
+type exportCmd struct {
+	Hub    string `placeholder:"NAME" help:"Only this hub, as if it were the default one (all)."`
+	JSON   bool   `name:"json" help:"JSON instead of YAML."`
+	Output string `short:"o" placeholder:"FILE" help:"Write it there, for you alone to read: it holds keys (standard output)."`
+}
+
+// Run writes the state of the running emulator as a seed file.
+func (c *exportCmd) Run(a *app) error {
+	query := url.Values{"format": {"yaml"}}
+	if c.JSON || strings.EqualFold(filepath.Ext(c.Output), ".json") {
+		query.Set("format", "json")
+	}
+	if c.Hub != "" {
+		query.Set("hub", c.Hub)
+	}
+	text, err := a.request(http.MethodGet, "/export?"+query.Encode(), nil, seedTimeout)
+	if errors.Is(err, errNotFound) {
+		return fmt.Errorf("there is no hub %q", c.Hub)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Output == "" {
+		_, err = a.stdout.Write(text)
+		return err
+	}
+	return os.WriteFile(c.Output, text, 0o600)
+}
