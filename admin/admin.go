@@ -24,11 +24,11 @@ type Options struct {
 	Hub func(name string) (h *hub.Hub, ok bool)
 	// Hosting makes and removes hubs; nil when they are fixed.
 	Hosting Hosting
-	// Keeping resets hubs and keeps snapshots of them; nil when there is nobody to do it.
-	Keeping Keeping
 	// Seeding applies and writes seeds, Simulating plays devices; nil when there is none.
 	Seeding    Seeding
 	Simulating Simulating
+	// Keeping resets hubs and keeps snapshots of them; nil when there is nobody to do it.
+	Keeping Keeping
 	// Info describes the emulator as it is now, with the names and strings of a hub that there is; "" is the default one.
 	Info func(name string) Info
 	// Ready returns the names of the listeners that are not bound yet, such as
@@ -111,14 +111,14 @@ func New(o Options) http.Handler {
 	if s.Hosting != nil {
 		s.registerHubs()
 	}
-	if s.Keeping != nil {
-		s.registerKeeping()
-	}
 	if s.Seeding != nil {
 		s.registerSeed()
 	}
 	if s.Simulating != nil {
 		s.registerSimulations()
+	}
+	if s.Keeping != nil {
+		s.registerKeeping()
 	}
 	s.registerMessages()
 	s.registerClock()
@@ -126,6 +126,7 @@ func New(o Options) http.Handler {
 	s.registerRouting()
 	s.registerConsumerGroups()
 	s.registerC2D()
+	s.registerFileUpload()
 	s.registerCertificates()
 	s.registerUnsupported()
 	if s.Inspector != nil {

@@ -105,6 +105,12 @@ type Config struct {
 	Units int
 	// TokenGrace is how long a device's connection outlives its token, at most an hour; 0 is not at all.
 	TokenGrace time.Duration
+	// FileSASTTL is how long a device may write a file that it announced, 1 min to 24 h; 0 is an hour.
+	FileSASTTL time.Duration
+	// NoFileNotifications keeps back ends from being told of files.
+	NoFileNotifications bool
+	// FileMaxDeliveryCount is how often a back end may abandon a file notification, 1 to 100; 0 is 10.
+	FileMaxDeliveryCount int
 	// StrictAPIVersion refuses api-versions that Azure is not known to have.
 	StrictAPIVersion bool
 
@@ -177,6 +183,9 @@ func (c Config) Validate() error {
 	}
 	if c.TokenGrace < 0 || c.TokenGrace > time.Hour {
 		complain("token grace %v, must be 0 to 1h", c.TokenGrace)
+	}
+	if err := c.fileUpload().Validate(); err != nil {
+		complain("file upload: %w", err)
 	}
 	errs = append(errs, c.validatePorts()...)
 	if c.Partitions != 0 && (c.Partitions < journal.MinPartitions || c.Partitions > journal.MaxPartitions) {

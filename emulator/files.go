@@ -93,3 +93,16 @@ func (e *Emulator) withBlobs(api http.Handler) http.Handler {
 		api.ServeHTTP(w, r)
 	})
 }
+
+// fileUpload returns the hub's file upload properties.
+func (c Config) fileUpload() iothub.FileUploadSettings {
+	s := iothub.DefaultFileUploadSettings()
+	if c.FileSASTTL != 0 {
+		s.SASTTL = c.FileSASTTL
+	}
+	if c.FileMaxDeliveryCount != 0 {
+		s.NotificationMaxDeliveryCount = c.FileMaxDeliveryCount
+	}
+	s.Notifications = !c.NoFileNotifications
+	return s
+}

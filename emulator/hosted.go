@@ -111,7 +111,7 @@ func (h *hosted) open(ctx context.Context, l *life) error {
 		return fmt.Errorf("storage account: %w", err)
 	}
 	l.hub, err = hub.New(hub.Options{
-		Containers: e.containers, Files: files,
+		Containers: e.containers, Files: files, FileUpload: e.cfg.fileUpload(),
 		Tier: tier, Units: e.cfg.Units, TokenGrace: e.cfg.TokenGrace,
 		Name: h.name, Registry: reg, Queues: l.stores.queues, Documents: l.stores.documents, Log: l.stores.log,
 		BuiltInEvents: e.cfg.builtInEvents(),

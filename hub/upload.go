@@ -30,6 +30,8 @@ type FileStorage interface {
 type uploads struct {
 	mu     sync.Mutex
 	active map[string]*upload // by correlation ID
+	// settings are those in effect.
+	settings iothub.FileUploadSettings
 }
 
 // upload is an upload under way, in its stored form.
@@ -66,7 +68,7 @@ func (h *Hub) StartFileUpload(ctx context.Context, deviceID, blobName, hostName 
 		return iothub.FileUpload{}, err
 	}
 	now := h.now()
-	u := &upload{DeviceID: deviceID, BlobName: deviceID + "/" + blobName, Expiry: now.Add(h.o.FileUpload.SASTTL).UTC().Truncate(time.Second)}
+	u := &upload{DeviceID: deviceID, BlobName: deviceID + "/" + blobName, Expiry: now.Add(h.FileUploadSettings().SASTTL).UTC().Truncate(time.Second)}
 	u.CorrelationID = strconv.FormatInt(u.Expiry.Unix(), 10) + "_" + uuid.NewString()
 	if err := h.reserveUpload(u, now); err != nil {
 		return iothub.FileUpload{}, err
@@ -201,7 +203,7 @@ func (h *Hub) endUpload(ctx context.Context, u *upload, success bool) error {
 	} else if err != nil {
 		return err
 	}
-	if !h.o.FileUpload.Notifications {
+	if !h.FileUploadSettings().Notifications {
 		return h.o.Queues.Remove(context.WithoutCancel(ctx), uploadQueueName, u.number)
 	}
 	body, err := json.Marshal(iothub.FileNotification{

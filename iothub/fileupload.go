@@ -33,8 +33,8 @@ type FileUploadSettings struct {
 	SASTTL time.Duration
 	// Notifications says whether back ends are told of files.
 	Notifications bool
-	// NotificationTTL, NotificationMaxDeliveryCount and NotificationLock (5 to
-	// 300 s) rule the queue of file notifications.
+	// NotificationTTL (1 min to 48 h), NotificationMaxDeliveryCount (1 to 100) and
+	// NotificationLock (5 to 300 s) rule the queue of file notifications.
 	NotificationTTL              time.Duration
 	NotificationMaxDeliveryCount int
 	NotificationLock             time.Duration
@@ -50,6 +50,24 @@ func DefaultFileUploadSettings() FileUploadSettings {
 		NotificationMaxDeliveryCount: 10,
 		NotificationLock:             time.Minute,
 	}
+}
+
+// Validate returns ArgumentInvalid when a value is out of its bounds.
+func (s FileUploadSettings) Validate() error {
+	bad := func(what string, from, to any) error {
+		return NewError(CodeArgumentInvalid, "The %s must be %v to %v.", what, from, to)
+	}
+	switch {
+	case s.SASTTL < time.Minute || s.SASTTL > 24*time.Hour:
+		return bad("time that a device has for writing a file", "1m", "24h")
+	case s.NotificationTTL < time.Minute || s.NotificationTTL > 48*time.Hour:
+		return bad("time to live of file notifications", "1m", "48h")
+	case s.NotificationMaxDeliveryCount < 1 || s.NotificationMaxDeliveryCount > 100:
+		return bad("maximum delivery count of file notifications", 1, 100)
+	case s.NotificationLock < 5*time.Second || s.NotificationLock > 300*time.Second:
+		return bad("lock of file notifications", "5s", "300s")
+	}
+	return nil
 }
 
 // FileUpload is where a device may write a file, in the form of the service.

@@ -56,6 +56,10 @@ type startCmd struct {
 	StorageConnectionString string `placeholder:"TEXT" help:"Storage account that devices upload files to, in Azure or another emulator (the emulator's own)."`
 	StorageContainer        string `default:"uploads" placeholder:"NAME" help:"Its container, made when absent (${default})."`
 
+	FileSASTTL           time.Duration `name:"file-sas-ttl" default:"1h" placeholder:"DURATION" help:"How long a device may write a file that it announced, 1m to 24h (${default})."`
+	NoFileNotifications  bool          `name:"no-file-notifications" help:"Do not tell back ends of the files that devices have uploaded."`
+	FileMaxDeliveryCount int           `name:"file-max-delivery-count" default:"10" placeholder:"NUMBER" help:"How often a back end may abandon a file notification, 1 to 100 (${default})."`
+
 	IothubownerKey       string `placeholder:"BASE64" help:"Primary key of the access policy iothubowner instead of the published one."`
 	ServiceKey           string `placeholder:"BASE64" help:"The same for the policy service."`
 	DeviceKey            string `placeholder:"BASE64" help:"The same for the policy device."`
@@ -184,6 +188,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
 		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Seeds: s.Seed, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		StorageConnectionString: s.StorageConnectionString, StorageContainer: s.StorageContainer,
+		FileSASTTL: s.FileSASTTL, NoFileNotifications: s.NoFileNotifications, FileMaxDeliveryCount: s.FileMaxDeliveryCount,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
 		Tier: s.Tier, Units: s.Units, TokenGrace: s.TokenGrace,
 	}
