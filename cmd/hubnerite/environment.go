@@ -80,8 +80,13 @@ func (a *app) variables(deviceID string) ([]variable, error) {
 		{"REQUESTS_CA_BUNDLE", bundle},
 		{"CURL_CA_BUNDLE", bundle},
 		{"NODE_EXTRA_CA_CERTS", ca},
-		{"IOTHUB_CONNECTION_STRING", info.ConnectionStrings["iothubowner"]},
 	}
+	if java, ok, err := javaOptions(bundle, os.Getenv(javaVariable)); err != nil {
+		_, _ = fmt.Fprintf(a.stderr, "hubnerite: %s is left out, so Java programs will not trust the emulator: %v\n", javaVariable, err)
+	} else if ok {
+		variables = append(variables, java)
+	}
+	variables = append(variables, variable{"IOTHUB_CONNECTION_STRING", info.ConnectionStrings["iothubowner"]})
 	device, err := a.chosenDevice(info, deviceID)
 	if err != nil {
 		return nil, err
@@ -142,19 +147,25 @@ func (a *app) trustFiles(info emulator.Info) (ca, bundle string, err error) {
 	if err == nil && string(local) == string(text) {
 		return info.CAFile, info.CABundleFile, nil
 	}
-	cache, err := os.UserCacheDir()
+	dir, err := cacheFolder(text)
 	if err != nil {
 		return "", "", fmt.Errorf("the emulator's %s is not on this machine and there is no place for a copy: %w", info.CAFile, err)
-	}
-	dir := filepath.Join(cache, "hubnerite", fmt.Sprintf("%x", sha256.Sum256(text))[:16])
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // certificates are public
-		return "", "", err
 	}
 	ca, bundle = filepath.Join(dir, trust.CAFile), filepath.Join(dir, trust.BundleFile)
 	if err := trust.WriteFile(ca, text, 0o644); err != nil {
 		return "", "", err
 	}
 	return ca, bundle, trust.WriteFile(bundle, trust.Bundle(text, trust.SystemRoots()), 0o644)
+}
+
+// cacheFolder makes a folder in the user's cache for what belongs to certificates.
+func cacheFolder(certificates []byte) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "hubnerite", fmt.Sprintf("%x", sha256.Sum256(certificates))[:16])
+	return dir, os.MkdirAll(dir, 0o755) //nolint:gosec // certificates are public
 }
 
 // noProxy keeps a configured proxy from being asked for the emulator's names.

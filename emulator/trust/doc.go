@@ -7,6 +7,7 @@
 //	ca.pem          the authority's certificate; import or point at this
 //	ca-key.pem      its private key, mode 0600
 //	ca-bundle.pem   ca.pem followed by the system's roots, for SSL_CERT_FILE
+//	ca-bundle.p12   the same as a trust store for Java, made by `hubnerite env`
 //	server.pem      the server certificate followed by the authority's
 //	server-key.pem  its private key, mode 0600
 //	device-ca.pem, device-ca-key.pem
@@ -19,6 +20,7 @@ const (
 	CAFile        = "ca.pem"
 	CAKeyFile     = "ca-key.pem"
 	BundleFile    = "ca-bundle.pem"
+	JavaStoreFile = "ca-bundle.p12"
 	ServerFile    = "server.pem"
 	ServerKeyFile = "server-key.pem"
 )
