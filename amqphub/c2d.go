@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -63,6 +64,9 @@ func (s *c2dSender) run() {
 
 func (s *c2dSender) send(d *amqp.Delivery) {
 	m, err := parseC2D(d, s.peer.server.now)
+	if err == nil {
+		err = s.peer.hub().FaultRequest(s.ctx, hub.FaultOnC2DSend, s.peer.protocol, m.ID)
+	}
 	if err == nil {
 		_, err = s.peer.hub().SendC2D(s.ctx, m)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hubnerite/hubnerite/amqp"
+	"github.com/hubnerite/hubnerite/internal/halfopen"
 	"github.com/hubnerite/hubnerite/internal/netreset"
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -31,6 +32,9 @@ func linkFault(node deviceNode, receives bool) iothub.FaultType {
 	}
 	return ""
 }
+
+// Silence implements hub.SilentClient. The connection may carry other identities, which fall silent with this one.
+func (d *device) Silence() { halfopen.Silence(d.peer.conn.NetConn()) }
 
 // InjectFault implements hub.FaultClient. The TCP and AMQP connection may carry
 // other identities, which lose it with this one, as they would at Azure;

@@ -1,10 +1,12 @@
 package amqphub
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/amqp/wire"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -68,6 +70,9 @@ type batch struct {
 
 func (d *device) settleTelemetry(delivery *amqp.Delivery, err error) {
 	// A link that ended meanwhile hears neither answer.
+	if errors.Is(err, hub.ErrFaultTaken) {
+		return // it stays unsettled
+	}
 	if err == nil {
 		_ = delivery.Accept()
 	} else if d.ctx.Err() != nil {

@@ -1,12 +1,14 @@
 package amqphub
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/amqp/wire"
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -95,6 +97,10 @@ func (d *device) twinRequest(delivery *amqp.Delivery) {
 	answer, err := d.twinOperation(&m)
 	if err != nil && d.ctx.Err() != nil {
 		_ = delivery.Release()
+		return
+	}
+	if errors.Is(err, hub.ErrUnanswered) {
+		_ = delivery.Accept()
 		return
 	}
 	if err != nil {

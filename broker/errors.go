@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -39,6 +40,9 @@ func refuseConnect(code byte, reason iothub.Code, message string) *connectError 
 // after 3 and give up for good after 5, so only what the client itself must
 // change is 5.
 func refuseForError(err error) *connectError {
+	if errors.Is(err, hub.ErrUnanswered) {
+		return &connectError{code: connackAccepted, reason: err} // no answer at all
+	}
 	code, e := connackNotAuthorized, iothub.AsError(err)
 	if s := e.Code.HTTPStatus(); s >= 500 || s == 429 || e.Code == iothub.CodeConnectionRejectedOnFaultInjection {
 		code = connackUnavailable

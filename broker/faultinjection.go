@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"github.com/hubnerite/hubnerite/internal/halfopen"
 	"github.com/hubnerite/hubnerite/internal/netreset"
 	"github.com/hubnerite/hubnerite/iothub"
 )
+
+// Silence implements hub.SilentClient.
+func (s *session) Silence() { halfopen.Silence(s.conn.Conn) }
 
 // InjectFault implements hub.FaultClient: KillTcp resets the connection, what
 // else there is on MQTT lets the peer see a plain end of stream.

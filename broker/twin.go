@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"errors"
 	"net/http"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -46,7 +48,7 @@ func (s *session) report(t deviceTopic, patch []byte) {
 }
 
 func (s *session) answerTwinError(t deviceTopic, err error) {
-	if s.ended() {
+	if s.ended() || errors.Is(err, hub.ErrUnanswered) {
 		return
 	}
 	status, body := twinError(err, s.server.o.Now())

@@ -17,6 +17,7 @@ import (
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/inspect"
 	"github.com/hubnerite/hubnerite/internal/filelock"
+	"github.com/hubnerite/hubnerite/internal/halfopen"
 )
 
 // sweepInterval is how often the hub looks for what is due: expired messages
@@ -226,6 +227,9 @@ func (e *Emulator) bind() error {
 			// Whoever mends one wants to know of the others, too.
 			failed = append(failed, &ListenError{Listener: want.name, Port: want.port, Err: err})
 			continue
+		}
+		if want.name != nameAdmin {
+			l = halfopen.NewListener(l)
 		}
 		e.listeners[want.name] = l
 		if fellBack {

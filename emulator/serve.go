@@ -86,7 +86,7 @@ func (e *Emulator) inspected(l net.Listener, protocol string, codec inspect.Code
 }
 
 func (e *Emulator) tlsListener(name string) net.Listener {
-	return tls.NewListener(e.listeners[name], e.trust.Config())
+	return tls.NewListener(e.listeners[name], e.withFaults(e.trust.Config(), name))
 }
 
 func (e *Emulator) httpServer(name string, h http.Handler, configure func(*http.Server)) *http.Server {

@@ -201,7 +201,7 @@ func (l *activityLog) read(from int64, limit int) (entries []Activity, next int6
 // Refused remembers that an operation was refused. Front ends call it where they answer with an error; what nobody
 // asked for, such as a caller that left, is no refusal.
 func (h *Hub) Refused(operation, protocol, remoteAddr string, id iothub.ID, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, ErrFaultTaken) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, ErrFaultTaken) || errors.Is(err, ErrUnanswered) || errors.Is(err, ErrSilent) {
 		return
 	}
 	e := *iothub.AsError(err)

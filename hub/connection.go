@@ -61,6 +61,8 @@ type Connection struct {
 	// edge is the edge device whose routes rule what the client sends, "" for none; set
 	// before Connect returns.
 	edge string
+	// delays keeps what fault rules delay in order.
+	delays delayLine
 	// lapsed says that the connection was ended because its token expired.
 	lapsed atomic.Bool
 
@@ -85,6 +87,9 @@ func (h *Hub) Connect(ctx context.Context, id iothub.ID, o ConnectionOptions, cl
 		return nil, err
 	}
 	if err := h.refuseConnect(id); err != nil {
+		return nil, err
+	}
+	if _, err := h.obey(ctx, FaultOnConnect, o.Protocol, id, client); err != nil {
 		return nil, err
 	}
 	c := &Connection{h: h, p: h.acquire(id), client: client, o: o}

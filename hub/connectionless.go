@@ -29,6 +29,15 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 	if err != nil {
 		return err
 	}
+	if h.rules.list.Load() != nil {
+		twice, err := h.obey(ctx, FaultOnTelemetry, "https", id, nil)
+		if err != nil {
+			return err
+		}
+		if twice {
+			messages = slices.Concat(messages, messages)
+		}
+	}
 	if h.faults.n.Load() != 0 || slices.ContainsFunc(messages, func(t iothub.Telemetry) bool { return iothub.NamesFault(t.Properties) }) {
 		if messages, err = h.meetFaultsHTTPS(id, messages); err != nil {
 			return err

@@ -69,6 +69,7 @@ type Hub struct {
 	waits   map[*deadline]struct{}
 
 	activities activityLog
+	rules      faultRules
 	measures   measures
 
 	unsupportedMu sync.Mutex

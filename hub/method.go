@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -76,7 +77,20 @@ func (h *Hub) callMethod(ctx context.Context, id iothub.ID, req *iothub.MethodRe
 	if err != nil {
 		return nil, iothub.MethodResponse{}, err
 	}
-	if err := c.client.DeliverMethod(*req); err != nil {
+	twice, err := h.obey(ctx, FaultOnMethod, c.o.Protocol, id, c.client)
+	switch {
+	case errors.Is(err, ErrUnanswered):
+		// The request never gets to the device.
+	case err != nil:
+		p.takeCall(req.RequestID)
+		return c, iothub.MethodResponse{}, err
+	default:
+		err = c.client.DeliverMethod(*req)
+		if err == nil && twice {
+			err = c.client.DeliverMethod(*req)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrUnanswered) {
 		p.takeCall(req.RequestID)
 		h.o.Logger.Debug("a direct method could not be delivered", "device", id, "rid", req.RequestID, "err", err)
 		return c, iothub.MethodResponse{}, errNotOnline(req.ConnectTimeout)

@@ -41,6 +41,14 @@ func (c *Connection) send(ctx context.Context, t iothub.Telemetry, done func(err
 		done(err)
 		return
 	}
+	if c.h.rules.list.Load() != nil && c.faultTelemetry(ctx, t, done) {
+		return
+	}
+	c.pass(ctx, t, done)
+}
+
+// pass is send for a message that is well-formed and that no fault rule stopped.
+func (c *Connection) pass(ctx context.Context, t iothub.Telemetry, done func(error)) {
 	if c.h.faults.n.Load() != 0 || iothub.NamesFault(t.Properties) {
 		if c.meetFaults(t.Properties, t.Body, done) {
 			return

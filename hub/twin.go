@@ -100,7 +100,9 @@ func (h *Hub) notifyDesired(p *peer, desired map[string]any, version int64) {
 		h.o.Logger.Error("a desired property notification cannot be written", "device", p.id, "err", err)
 		return
 	}
-	c.client.DeliverDesired(version, body)
+	if !c.faultDesired(version, body) {
+		c.client.DeliverDesired(version, body)
+	}
 }
 
 // Twin returns the twin as the device sees it: JSON of desired and reported.
@@ -108,6 +110,9 @@ func (c *Connection) Twin(ctx context.Context) (_ []byte, err error) {
 	defer c.h.measures.deviceTwinReads.count(&err)
 	if c.closed.Load() {
 		return nil, errConnectionClosed()
+	}
+	if _, err := c.h.obey(ctx, FaultOnTwinGet, c.o.Protocol, c.p.id, c.client); err != nil {
+		return nil, err
 	}
 	if err := c.h.Throttle(ctx, iothub.ThrottleTwinRead, 1); err != nil {
 		return nil, err
@@ -133,6 +138,9 @@ func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64)
 	}
 	values, err := iothub.DecodeObject(patch)
 	if err != nil {
+		return 0, err
+	}
+	if _, err := c.h.obey(ctx, FaultOnTwinReport, c.o.Protocol, c.p.id, c.client); err != nil {
 		return 0, err
 	}
 	if err := c.h.admit(ctx, iothub.ThrottleTwinUpdate, 1, len(patch)); err != nil {

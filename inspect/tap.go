@@ -129,8 +129,8 @@ func (t *tap) Close() error {
 
 // NetConn is the connection below, as that of tls.Conn.
 func (t *tap) NetConn() net.Conn {
-	if below, ok := t.Conn.(interface{ NetConn() net.Conn }); ok {
-		return below.NetConn()
+	if secure, ok := t.Conn.(*tls.Conn); ok {
+		return secure.NetConn()
 	}
 	return t.Conn
 }

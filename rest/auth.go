@@ -60,6 +60,9 @@ func (s *Server) handle(op operation) http.HandlerFunc {
 			c.id, err = pathID(r)
 		}
 		if err == nil {
+			err = c.hub.FaultRequest(r.Context(), operationName(r), "https", c.id)
+		}
+		if err == nil {
 			err = c.admitTo(op)
 		}
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
@@ -41,6 +42,13 @@ func (f *syntaxFault) Unwrap() error { return f.err }
 // form, the peer's syntax as a bad request, and anything else logged and told
 // as ServerError without its text.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, form envelope, err error) {
+	switch {
+	case errors.Is(err, hub.ErrSilent):
+		<-r.Context().Done() // the peer's patience, or the server's end
+		panic(http.ErrAbortHandler)
+	case errors.Is(err, hub.ErrUnanswered):
+		panic(http.ErrAbortHandler)
+	}
 	log := s.o.Logger.With("rid", requestID(w), "method", r.Method, "path", r.URL.Path)
 	var (
 		e     *iothub.Error
