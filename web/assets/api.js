@@ -17,10 +17,14 @@ export const token = {
   set: (value) => sessionStorage.setItem('token', value),
 };
 
+/** What is about no single hub. */
+const WHOLE = ['clock', 'health', 'hubs', 'inspector', 'snapshots'];
+
 /** address is the path with the chosen hub and the given query parameters; null and '' are left out. */
 export function address(path, query = {}) {
   const search = new URLSearchParams();
-  for (const [name, value] of Object.entries({ hub, ...query })) {
+  const own = WHOLE.includes(path.split('/')[1]) ? {} : { hub };
+  for (const [name, value] of Object.entries({ ...own, ...query })) {
     if (value !== '' && value !== null && value !== undefined) search.set(name, value);
   }
   const text = search.toString();

@@ -42,7 +42,7 @@ async function snapshotCard(again) {
   const work = (e, what, done) => act(e.currentTarget, async () => { await what(); await again(); }, done);
   return h('section', { class: 'card', id: 'snapshots' }, h('h2', null, 'Snapshots and reset'),
     h('div', { class: 'bar' }, name, h('button', { type: 'button', class: 'main', onclick: (e) => work(e, () => put(`/snapshots/${id(name.value)}`), 'Saved') }, 'Save the state')),
-    list.length ? table(['Name', 'Taken', ''], list.map((s) => [s.name, s.time || s.created || '', h('span', { class: 'with-buttons' },
+    list.length ? table(['Name', 'Taken', ''], list.map((s) => [s.name, s.created, h('span', { class: 'with-buttons' },
       h('button', { type: 'button', class: 'quiet', onclick: (e) => work(e, () => post(`/snapshots/${id(s.name)}/restore`), `${s.name} restored`) }, 'Restore'),
       h('button', { type: 'button', class: 'quiet', onclick: (e) => work(e, () => remove(`/snapshots/${id(s.name)}`)) }, 'Delete'))])) : empty('No snapshot.'),
     h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'danger', onclick: () => confirmed('Reset the hub? All devices, twins and messages go; what it was started with comes back.', 'Reset', async () => {

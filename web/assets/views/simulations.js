@@ -4,9 +4,9 @@ import { get, id, post, remove } from '../api.js';
 import { act, dialog, empty, field, fill, h, json, table } from '../dom.js';
 
 const TEMPLATE = {
-  id: 'thermometers', devices: { prefix: 'sim-', count: 5 },
-  telemetry: [{ every: '1s', body: { temperature: '{{ walk 20 25 0.5 }}', device: '{{ device }}' } }],
-  methods: { reboot: { status: 200, payload: { ok: true } } }, twin: { follow: true },
+  name: 'thermometers', device: 'thermometer-{n:02}', count: 5,
+  telemetry: [{ every: '1s', body: { temperature: '{{walk 18 26 0.3 1}}', humidity: '{{sine 30 60 1m 0}}' } }],
+  methods: { reboot: { delay: '1s', payload: { status: 'rebooted' } } }, twin: { delay: '1s' }, c2d: { action: 'complete', delay: '500ms' },
 };
 
 export async function simulations(box) {
@@ -18,6 +18,7 @@ export async function simulations(box) {
   });
   fill(box, h('h1', null, 'Simulated devices', h('button', { type: 'button', class: 'quiet', onclick: add }, 'Add'),
     h('button', { type: 'button', class: 'quiet', onclick: (e) => act(e.currentTarget, again) }, 'Reload')),
-  h('div', { class: 'card' }, list.length ? table(['Simulation', '', ''], list.map((s) => [s.id, h('details', null, h('summary', null, 'what it does'), h('pre', null, json(s))),
+  h('div', { class: 'card' }, list.length ? table(['Simulation', 'Connected', 'Sent', 'Methods', 'Messages received', 'Last error', ''], list.map((s) => [
+    h('details', null, h('summary', null, s.id), h('pre', null, json(s.spec))), `${s.connected} of ${s.devices}`, s.sent, s.methods, s.received, h('span', { class: 'bad' }, s.lastError || ''),
     h('button', { type: 'button', class: 'quiet', onclick: (e) => act(e.currentTarget, async () => { await remove(`/simulations/${id(s.id)}`); await again(); }) }, 'Stop')])) : empty('None. A seed file may have some, or add them here.')));
 }
