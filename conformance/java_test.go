@@ -3,11 +3,13 @@
 package conformance
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // javaScenarios are Microsoft's Java SDKs.
@@ -23,20 +25,41 @@ func javaScenarios() []scenario {
 			s.judgeItselfJava(t, h, "service", "Service", storage(h),
 				"REGISTRY_READ_CONNECTION_STRING="+h.ready.ConnectionStrings["registryRead"])
 		}},
+		{"java_env_and_exec", []string{"java"}, javaEnvironment},
 	}...)
 }
 
+// javaEnvironment runs a device and its back end with nothing set but by `hubnerite exec`, and by `hubnerite env`. The trust store's
+// path has a space, which the virtual machine takes for the end of an option unless it is told otherwise.
+func javaEnvironment(t *testing.T, s *site) {
+	s.startHub(t, "--hostname", "127.0.0.1", "--device", "d1", "--data", filepath.Join(t.TempDir(), "my data"))
+	java := s.javaCommand("service", "Everyday", fastStart()...)
+	for name, prefix := range map[string][]string{
+		"exec": {s.binary, "exec", "--"},
+		"env":  {"sh", "-c", `eval "$("$0" env)" && exec "$@"`, s.binary},
+	} {
+		p := startProgram(t, nil, os.Environ(), name, append(slices.Clip(prefix), java...)...)
+		p.wait(programTimeout)
+		wantPassed(t, p)
+		p.waitLine(`^Picked up JAVA_TOOL_OPTIONS: .*my data`, 1, time.Second)
+	}
+}
+
 // startJava runs a compiled program of conformance/java with the jars of a profile of its pom, and flags of the virtual machine. It
-// trusts the hub by a store that keytool made, as docs/trust.md tells people to.
+// trusts the hub by what `hubnerite env` says.
 func (s *site) startJava(t testing.TB, h *hub, profile, class string, flags []string, env ...string) *program {
 	t.Helper()
-	store := filepath.Join(t.TempDir(), "trust.p12")
-	keytool := exec.Command("keytool", "-importcert", "-noprompt", "-alias", "hubnerite", "-file", h.ready.CAFile,
-		"-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit")
-	if out, err := keytool.CombinedOutput(); err != nil {
-		t.Fatalf("keytool: %v\n%s", err, out)
+	tell := exec.Command(s.binary, "env", "--shell", "dotenv")
+	tell.Env = append(os.Environ(), "HUBNERITE_ADMIN_URL="+h.ready.AdminURL)
+	out, err := tell.Output()
+	if err != nil {
+		t.Fatalf("hubnerite env: %v", err)
 	}
-	flags = append(slices.Clip(flags), "-Djavax.net.ssl.trustStore="+store, "-Djavax.net.ssl.trustStorePassword=changeit")
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "JAVA_TOOL_OPTIONS=") {
+			env = append(slices.Clip(env), strings.TrimSpace(line))
+		}
+	}
 	return startProgram(t, nil, h.env(env...), class, s.javaCommand(profile, class, flags...)...)
 }
 
