@@ -32,6 +32,7 @@ type cli struct {
 	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust; register those of devices, and issue certificates."`
 	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
 	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`
+	Doctor           doctorCmd           `cmd:"" help:"Look for what keeps programs from using the emulator, and say how to mend it."`
 	Version          versionCmd          `cmd:"" help:"Print the version."`
 	Help             helpCmd             `cmd:"" help:"Show the help of a command."`
 	RunWithHosts     runWithHostsCmd     `cmd:"" hidden:""`
