@@ -123,6 +123,7 @@ func New(o Options) http.Handler {
 	s.registerMessages()
 	s.registerClock()
 	s.registerActivity()
+	s.registerFaults()
 	s.registerRouting()
 	s.registerConsumerGroups()
 	s.registerC2D()

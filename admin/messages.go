@@ -88,7 +88,7 @@ func (s *server) registerMessages() {
 		LimitQuery
 	},
 	) (*messagesOutput, error) {
-		q, err := in.MessagesQuery.query()
+		q, err := in.query()
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (s *server) registerMessages() {
 		WaitQuery
 	},
 	) (*messagesOutput, error) {
-		q, err := in.MessagesQuery.query()
+		q, err := in.query()
 		if err != nil {
 			return nil, err
 		}
