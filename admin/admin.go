@@ -47,6 +47,8 @@ type Options struct {
 	Service func(hub string) (http.Handler, error)
 	// Inspector looks at connections; nil when nobody does.
 	Inspector *inspect.Recorder
+	// Token is what requests must carry, but for GET /health; empty demands none.
+	Token string
 	// Hosts are the host names and addresses, without ports, that requests may
 	// name besides the loopback ones: the configured bind address and names. An
 	// unspecified address (0.0.0.0, ::) accepts every address, but no name.
@@ -89,7 +91,7 @@ func New(o Options) http.Handler {
 	}
 	s := &server{Options: o}
 	mux := chi.NewRouter()
-	mux.Use(s.recoverPanics, s.secure, s.chooseHub)
+	mux.Use(s.recoverPanics, s.secure, s.demandToken, s.chooseHub)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, fmt.Sprintf("There is no %q; see /docs.", r.URL.Path))
 	})

@@ -111,6 +111,8 @@ type Config struct {
 	NoFileNotifications bool
 	// FileMaxDeliveryCount is how often a back end may abandon a file notification, 1 to 100; 0 is 10.
 	FileMaxDeliveryCount int
+	// AdminToken is what the management API demands of everyone but who asks for its health; empty demands none.
+	AdminToken string
 	// StrictAPIVersion refuses api-versions that Azure is not known to have.
 	StrictAPIVersion bool
 

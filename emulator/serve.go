@@ -34,7 +34,7 @@ func (e *Emulator) serve() error {
 	var serviceOf func(hub string) (http.Handler, error)
 	management := e.httpServer(nameAdmin, admin.New(admin.Options{
 		Service: func(hub string) (http.Handler, error) { return serviceOf(hub) }, Inspector: e.inspector,
-		Hub: e.HubNamed, Hosting: e, Keeping: e, Seeding: seedingForAdmin{e}, Simulating: e, Clock: e.clock, Info: e.infoOf, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
+		Hub: e.HubNamed, Hosting: e, Keeping: e, Token: e.cfg.AdminToken, Seeding: seedingForAdmin{e}, Simulating: e, Clock: e.clock, Info: e.infoOf, Ready: e.missing, CA: e.ca, IssueDevice: e.issueDevice, Hosts: append([]string{e.cfg.Bind}, e.cfg.HostNames...),
 		Logger: e.cfg.Logger, Version: Version(),
 	}), admin.Configure)
 	var openWebSocket func(ctx context.Context, c net.Conn, protocol string)

@@ -14,7 +14,9 @@ import (
 
 // cli is the command line: flags, their environment twins and the help text.
 type cli struct {
-	AdminURL string `placeholder:"URL" help:"Management address of the running emulator that the other commands ask (http://127.0.0.1:8484)."`
+	AdminURL   string `placeholder:"URL" help:"Management address of the running emulator that the other commands ask (http://127.0.0.1:8484)."`
+	AdminToken string `placeholder:"TEXT" help:"Token that the management API demands of everyone and that the other commands send (none)."`
+	Hub        string `name:"hub" placeholder:"NAME" help:"Hub of the running emulator that the other commands are about (the default one)."`
 
 	Start            startCmd            `cmd:"" default:"withargs" help:"Start the emulator. This is what happens without a command."`
 	Device           deviceCmd           `cmd:"" help:"Create, list, show and delete devices of the running emulator."`
@@ -25,10 +27,13 @@ type cli struct {
 	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
 	Clock            clockCmd            `cmd:"" help:"Show, stop, set and advance the clock by which things expire."`
+	Hubs             hubCmd              `cmd:"" name:"hub" help:"Make, list, remove and reset hubs of the running emulator."`
+	Snapshot         snapshotCmd         `cmd:"" help:"Keep the state of hubs and restore it."`
+	Reset            resetCmd            `cmd:"" help:"Make a hub what it was when it began."`
 	Env              envCmd              `cmd:"" help:"Print the variables that make programs trust and find the emulator: eval \"$(hubnerite env)\"."`
 	Exec             execCmd             `cmd:"" help:"Run a program with these variables."`
 	Seed             seedCmd             `cmd:"" help:"Check seed files, apply them to the running emulator, print their schema."`
-	Export           exportCmd           `cmd:"" help:"Write the state of the running emulator as a seed file."`
+	Export           exportCmd           `cmd:"" help:"Write the state of the running emulator, or of the hub of --hub as if it were the default one, as a seed file."`
 	CA               caCmd               `cmd:"" name:"ca" help:"Print the certificate authority that clients must trust; register those of devices, and issue certificates."`
 	Hosts            hostsCmd            `cmd:"" help:"Print the hosts-file lines for the hub's names."`
 	Health           healthCmd           `cmd:"" help:"Succeed when the emulator is ready."`

@@ -38,13 +38,14 @@ func (a *app) ask(path string) ([]byte, error) {
 func (a *app) request(method, path string, body io.Reader, timeout time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, a.adminURL+path, body)
+	request, err := http.NewRequestWithContext(ctx, method, a.adminURL+a.ofHub(method, path), body)
 	if err != nil {
 		return nil, usagef("the management address %q is not a URL", a.adminURL)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	a.authorize(request)
 	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -56,21 +57,55 @@ func (a *app) request(method, path string, body io.Reader, timeout time.Duration
 	case err != nil:
 		return nil, fmt.Errorf("%s%s: %w", a.adminURL, path, err)
 	case response.StatusCode == http.StatusNotFound:
-		return nil, errNotFound
-	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent:
-		var problem struct {
-			Detail string
-			Errors []struct{ Message, Location string }
-		}
-		if json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
-			text = []byte(problem.Detail)
-			for _, e := range problem.Errors {
-				text = fmt.Appendf(text, "; %s: %s", e.Location, e.Message)
-			}
-		}
-		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, bytes.TrimSpace(text))
+		return nil, fmt.Errorf("%w: %s", errNotFound, problemText(text))
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return nil, fmt.Errorf("%s%s answers %s: %s", a.adminURL, path, response.Status, problemText(text))
 	}
 	return text, nil
+}
+
+// problemText returns what an answer of the management API says that is no success.
+func problemText(body []byte) []byte {
+	var problem struct {
+		Detail string
+		Errors []struct{ Message, Location string }
+	}
+	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+		body = []byte(problem.Detail)
+		for _, e := range problem.Errors {
+			body = fmt.Appendf(body, "; %s: %s", e.Location, e.Message)
+		}
+	}
+	return bytes.TrimSpace(body)
+}
+
+// ofHub adds the hub of --hub to a path of the management API that is about one.
+func (a *app) ofHub(method, path string) string {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	first, _, _ = strings.Cut(first, "?")
+	switch first {
+	case "ca.pem", "clock", "health", "hubs", "inspector", "metrics", "seed", "seed.schema.json":
+		return path
+	case "snapshots":
+		if method != http.MethodPut && !strings.HasSuffix(rest, "/restore") {
+			return path
+		}
+	}
+	if a.hub == "" {
+		return path
+	}
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + "hub=" + url.QueryEscape(a.hub)
+}
+
+// authorize adds the token of --admin-token to a request of the management API.
+func (a *app) authorize(r *http.Request) {
+	if a.adminToken != "" {
+		r.Header.Set("Authorization", "Bearer "+a.adminToken)
+	}
 }
 
 // info asks the running emulator to describe itself.
@@ -82,6 +117,9 @@ func (a *app) info() (emulator.Info, error) {
 	}
 	if err == nil && (info.HostName == "" || info.ConnectionStrings["iothubowner"] == "") {
 		err = errors.New("the answer describes no emulator")
+	}
+	if a.hub != "" && errors.Is(err, errNotFound) {
+		return info, fmt.Errorf("the emulator at %s has no hub %q; \"%s hub list\" tells which it has", a.adminURL, a.hub, programName())
 	}
 	if err != nil && !strings.HasPrefix(err.Error(), "no emulator") {
 		err = fmt.Errorf("%s is not an emulator's management address: %w", a.adminURL, err)

@@ -98,6 +98,12 @@ func (a *app) variables(deviceID string) ([]variable, error) {
 		variable{"EVENTHUB_CONNECTION_STRING", info.EventHub.ConnectionString}, variable{"EVENTHUB_NAME", info.EventHub.EntityPath})
 	variables = append(variables, variable{"AZURE_STORAGE_CONNECTION_STRING", info.Storage.ConnectionString})
 	variables = append(variables, variable{environmentPrefix + "ADMIN_URL", a.adminURL})
+	if a.adminToken != "" {
+		variables = append(variables, variable{environmentPrefix + "ADMIN_TOKEN", a.adminToken})
+	}
+	if a.hub != "" {
+		variables = append(variables, variable{environmentPrefix + "HUB", a.hub})
+	}
 	return append(variables, noProxy(info, os.Getenv)...), nil
 }
 

@@ -31,6 +31,10 @@ type app struct {
 	stdout, stderr io.Writer
 	// adminURL is where a running emulator is asked; without a slash at its end.
 	adminURL string
+	// adminToken is what the management API demands, or is to demand; empty is nothing.
+	adminToken string
+	// hub is the hub that a command is about; empty is the default one.
+	hub string
 	// sources says where the value of a flag comes from: "flag", "environment"
 	// or, absent, the default.
 	sources map[string]string
@@ -61,7 +65,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "hubnerite: %v\n%s\n", err, tryHelp(commandOf(err, parser.Model.DefaultCmd)))
 		return exitUsage
 	}
-	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), sources: flagSources(context)}
+	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), adminToken: c.AdminToken, hub: c.Hub, sources: flagSources(context)}
 	if a.adminURL == "" {
 		a.adminURL = defaultAdminURL()
 	}

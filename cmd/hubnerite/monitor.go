@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,12 @@ func (c *monitorCmd) Run(a *app) error {
 		query.Set("from", "earliest")
 	}
 	client := http.Client{Transport: &http.Transport{Proxy: nil}}
-	response, err := client.Get(a.adminURL + "/messages/live?" + query.Encode())
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, a.adminURL+a.ofHub(http.MethodGet, "/messages/live?"+query.Encode()), nil)
+	if err != nil {
+		return usagef("the management address %q is not a URL", a.adminURL)
+	}
+	a.authorize(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("no emulator answers at %s: %w", a.adminURL, err)
 	}

@@ -150,7 +150,6 @@ func (c *seedSchemaCmd) Run(a *app) error {
 }
 
 type exportCmd struct {
-	Hub    string `placeholder:"NAME" help:"Only this hub, as if it were the default one (all)."`
 	JSON   bool   `name:"json" help:"JSON instead of YAML."`
 	Output string `short:"o" placeholder:"FILE" help:"Write it there, for you alone to read: it holds keys (standard output)."`
 }
@@ -161,12 +160,9 @@ func (c *exportCmd) Run(a *app) error {
 	if c.JSON || strings.EqualFold(filepath.Ext(c.Output), ".json") {
 		query.Set("format", "json")
 	}
-	if c.Hub != "" {
-		query.Set("hub", c.Hub)
-	}
 	text, err := a.request(http.MethodGet, "/export?"+query.Encode(), nil, seedTimeout)
 	if errors.Is(err, errNotFound) {
-		return fmt.Errorf("there is no hub %q", c.Hub)
+		return fmt.Errorf("there is no hub %q", a.hub)
 	}
 	if err != nil {
 		return err

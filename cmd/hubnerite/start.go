@@ -79,7 +79,7 @@ func (s *startCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cfg.Logger = logger
+	cfg.Logger, cfg.AdminToken = logger, a.adminToken
 	if err := cfg.Validate(); err != nil {
 		return usageError{err}
 	}
