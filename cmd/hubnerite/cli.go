@@ -26,6 +26,8 @@ type cli struct {
 	Method           methodCmd           `cmd:"" help:"Call a direct method of a device and print its answer."`
 	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
+	Wait             waitCmd             `cmd:"" help:"Wait for messages, feedback, methods, twin changes, connections and refusals, by filters."`
+	Fault            faultCmd            `cmd:"" help:"Make things go wrong by rules: refuse, delay, drop, disconnect and more."`
 	Clock            clockCmd            `cmd:"" help:"Show, stop, set and advance the clock by which things expire."`
 	Hubs             hubCmd              `cmd:"" name:"hub" help:"Make, list, remove and reset hubs of the running emulator."`
 	Snapshot         snapshotCmd         `cmd:"" help:"Keep the state of hubs and restore it."`
