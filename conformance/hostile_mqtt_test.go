@@ -168,7 +168,7 @@ func (a *siege) badPackets() {
 		{"packet that claims 256 MiB", append([]byte{0x32, 0xff, 0xff, 0xff, 0x7f}, make([]byte, 1000)...), ""},
 		{"remaining length of five bytes", []byte{0x32, 0xff, 0xff, 0xff, 0xff, 0x7f}, ""},
 		{"twin request without $rid", mqttPublish(0x32, "$iothub/twin/GET/", 1, ""), "$rid"},
-		{"patch with a bad $version", mqttPublish(0x32, "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x", 1, "{}"), "$version"},
+		{"patch with a version and no $rid", mqttPublish(0x32, "$iothub/twin/PATCH/properties/reported/?$version=x", 1, "{}"), "$rid"},
 		{"method answer with a bad status", mqttPublish(0x32, "$iothub/methods/res/abc/?$rid=1", 1, "{}"), "status"},
 		{"method answer with a huge status", mqttPublish(0x32, "$iothub/methods/res/99999999999999999999/?$rid=1", 1, "{}"), "status"},
 		{"method answer without $rid", mqttPublish(0x32, "$iothub/methods/res/200/", 1, "{}"), "$rid"},
