@@ -129,7 +129,7 @@ func scenarios() []scenario {
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
-		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(),
+		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), seedScenarios(),
 	} {
 		all = append(all, group...)
 	}
