@@ -42,6 +42,8 @@ type cli struct {
 	Doctor           doctorCmd           `cmd:"" help:"Look for what keeps programs from using the emulator, and say how to mend it."`
 	Version          versionCmd          `cmd:"" help:"Print the version."`
 	Help             helpCmd             `cmd:"" help:"Show the help of a command."`
+	Completion       completionCmd       `cmd:"" help:"Print the script by which a shell completes commands and flags."`
+	Complete         completeCmd         `cmd:"" hidden:""`
 	RunWithHosts     runWithHostsCmd     `cmd:"" hidden:""`
 }
 

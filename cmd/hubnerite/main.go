@@ -35,6 +35,8 @@ type app struct {
 	adminToken string
 	// hub is the hub that a command is about; empty is the default one.
 	hub string
+	// model is the command line's grammar.
+	model *kong.Node
 	// sources says where the value of a flag comes from: "flag", "environment"
 	// or, absent, the default.
 	sources map[string]string
@@ -65,7 +67,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "hubnerite: %v\n%s\n", err, tryHelp(commandOf(err, parser.Model.DefaultCmd)))
 		return exitUsage
 	}
-	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), adminToken: c.AdminToken, hub: c.Hub, sources: flagSources(context)}
+	a := &app{stdout: stdout, stderr: stderr, adminURL: strings.TrimRight(c.AdminURL, "/"), adminToken: c.AdminToken, hub: c.Hub, sources: flagSources(context), model: parser.Model.Node}
 	if a.adminURL == "" {
 		a.adminURL = defaultAdminURL()
 	}
