@@ -70,7 +70,7 @@ func libraries() map[string][]string {
 			"admin/...",
 		},
 		"go.etcd.io/bbolt":                 {"store/bolt"},
-		"go.yaml.in/yaml":                  {"seed"},
+		"go.yaml.in/yaml":                  {"seed", "."},
 		"github.com/alecthomas/kong":       {"cmd/hubnerite/..."},
 		"github.com/alecthomas/participle": {"query"},
 		// A test of amqp has a client on the other end.

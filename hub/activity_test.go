@@ -53,7 +53,9 @@ func TestActivities(t *testing.T) {
 		step()
 		f.mustSend(c, "hello")
 		step()
-		go func() { c.AnswerMethod((<-client.methods).RequestID, iothub.MethodResponse{Status: 207, Payload: []byte(`{"a":1}`)}) }()
+		go func() {
+			c.AnswerMethod((<-client.methods).RequestID, iothub.MethodResponse{Status: 207, Payload: []byte(`{"a":1}`)})
+		}()
 		if _, err := f.InvokeMethod(ctx, id, iothub.MethodRequest{MethodName: "go", Payload: []byte(`5`)}); err != nil {
 			t.Fatal(err)
 		}
