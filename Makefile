@@ -25,7 +25,7 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java schemathesis
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java schemathesis browser
 	@$(MAKE) --no-print-directory vet lint unit cross conformance fuzz-amqp
 	@scripts/not-run --report
 
@@ -60,7 +60,7 @@ cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist
 	done
 
 .PHONY: conformance
-conformance: build python node java schemathesis ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
+conformance: build python node java schemathesis browser ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
 	@scripts/conformance -test.v -test.parallel $(PARALLEL)
 
 .PHONY: demo
@@ -126,6 +126,15 @@ schemathesis: ## Schemathesis, which makes requests from the description of the 
 .PHONY: java
 java: ## The jars and the compiled programs of the Java conformance programs, into .cache/
 	@scripts/java-env
+
+.PHONY: browser
+browser: ## Chromium and Playwright for the dashboard's tests
+	@scripts/browser-env
+
+.PHONY: screenshots
+screenshots: build python browser ## The pictures of the dashboard in docs/images, from its test
+	@mkdir -p docs/images
+	@HUBNERITE_SCREENSHOTS=$(CURDIR)/docs/images scripts/conformance -test.v -test.run '^TestConformance$$/^dashboard$$'
 
 .PHONY: tools
 tools: $(GOLANGCI) ## The pinned lint tool, into .tools/

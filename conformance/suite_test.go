@@ -32,7 +32,7 @@ const scenarioTimeout = 4 * time.Minute
 // scenario is one subtest of TestConformance: an emulator and the programs that use it.
 type scenario struct {
 	name string
-	// needs names the runtimes it uses: python, proton, node, java, schemathesis. A missing one means the scenario is not run.
+	// needs names the runtimes it uses: python, proton, node, java, browser, schemathesis. A missing one means the scenario is not run.
 	needs []string
 	run   func(t *testing.T, s *site)
 }
@@ -43,6 +43,8 @@ type site struct {
 	python string
 	node   string
 	java   string
+	// browser is the folder of Playwright, chromium the program that it drives.
+	browser, chromium string
 	// schemathesis is the program of that name.
 	schemathesis string
 	// namespaced says that this process has a network, a hosts file and user id 0 of its own.
@@ -129,7 +131,7 @@ func scenarios() []scenario {
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
-		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), seedScenarios(),
+		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), seedScenarios(),
 	} {
 		all = append(all, group...)
 	}
@@ -141,6 +143,7 @@ func newSite(t *testing.T) *site {
 	s := &site{
 		binary: os.Getenv("HUBNERITE_BIN"), python: os.Getenv("HUBNERITE_PYTHON"), node: os.Getenv("HUBNERITE_NODE"),
 		java: os.Getenv("HUBNERITE_JAVA"), schemathesis: os.Getenv("HUBNERITE_SCHEMATHESIS"),
+		browser: os.Getenv("HUBNERITE_BROWSER"), chromium: os.Getenv("HUBNERITE_CHROMIUM"),
 	}
 	if s.binary == "" {
 		binary, err := filepath.Abs(filepath.Join("..", "bin", "hubnerite"))
@@ -176,6 +179,10 @@ func (s *site) require(t *testing.T, needs []string) {
 		case "java":
 			if s.java == "" {
 				missing = "Java"
+			}
+		case "browser":
+			if s.browser == "" || s.chromium == "" {
+				missing = "Chromium"
 			}
 		case "schemathesis":
 			if s.schemathesis == "" {

@@ -21,11 +21,15 @@ may_apt() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
 }
 
-# apt_install PACKAGE...: quiet, and never a question.
+# apt_install PACKAGE...: quiet, and never a question. One at a time: scripts run side by side, and the package lists have one lock.
 apt_install() {
   echo "installing Debian packages: $*" >&2
-  apt-get update -qq >&2 || true
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >&2
+  mkdir -p .cache
+  (
+    flock 9
+    apt-get update -qq >&2 || true
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >&2
+  ) 9>.cache/apt.lock
 }
 
 # quiet COMMAND...: shows what it printed only when it fails.

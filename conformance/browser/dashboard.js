@@ -1,0 +1,275 @@
+'use strict';
+// The dashboard in Chromium, with Playwright: each page, by mouse and by keyboard, wide and on a phone, light and dark, while a
+// device with the real SDK is connected. SHOTS names a folder for pictures.
+
+const assert = require('assert');
+const path = require('path');
+const { chromium } = require('playwright-core');
+
+const ADMIN = process.env.HUBNERITE_ADMIN_URL.replace(/\/$/, '');
+const DEVICE = 'd1';
+
+async function shot(page, name) {
+  if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`) });
+}
+
+async function main() {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox'] });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: 'light', permissions: ['clipboard-read', 'clipboard-write'] });
+  context.setDefaultTimeout(60000);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (err) => faults.push(err.message));
+  page.on('console', (m) => { if (m.type() === 'error' && !m.text().startsWith('Failed to load resource')) faults.push(m.text()); });
+  const refusals = [];
+  page.on('response', (r) => { if (r.status() >= 400) refusals.push(`${r.status()} ${r.url()}`); });
+  page.on('request', (r) => { if (!r.url().startsWith(ADMIN) && !r.url().startsWith('data:')) faults.push(`a request to ${r.url()}`); });
+  // A step is over: nothing went wrong in the page, and the emulator refused as much as the step asked for.
+  const step = (text, refused = 0) => {
+    assert.deepStrictEqual(faults, []);
+    const seen = refusals.splice(0);
+    assert.strictEqual(seen.length, refused, seen.join('\n'));
+    console.log('ok:', text);
+  };
+  const card = (id) => page.locator(`#${id}`);
+
+  await page.goto(ADMIN);
+  await page.getByRole('link', { name: DEVICE, exact: true }).waitFor();
+  await page.getByText('● live').waitFor();
+  await page.locator('tr', { hasText: DEVICE }).getByText('● connected').waitFor();
+  await page.locator('input[type=search]').fill('nobody');
+  await page.getByText('No device is like that.').waitFor();
+  await page.locator('input[type=search]').fill('');
+  step('the devices with their state, and the search');
+  await page.locator('tr', { hasText: DEVICE }).waitFor();
+  await shot(page, 'devices');
+
+  // One device.
+  await page.getByRole('link', { name: DEVICE, exact: true }).click();
+  await page.getByText('Primary key').waitFor();
+  await page.getByRole('button', { name: 'Copy Connection string' }).click();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.match(copied, /^HostName=.*;DeviceId=d1;SharedAccessKey=.+/);
+  step('the identity, and its connection string on the clipboard');
+
+  await card('telemetry').locator('li[data-entry]').first().waitFor();
+  await card('telemetry').getByText('temperature').first().waitFor();
+  await card('telemetry').locator('canvas').waitFor({ state: 'visible' });
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector('#telemetry canvas');
+    return canvas.width > 0 && canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v);
+  });
+  step('live telemetry with a plot');
+
+  const editor = card('twin').locator('textarea');
+  await editor.fill('{"tags": {"site": "Oslo"}, "desired": {"interval": 10}');
+  assert.notStrictEqual(await card('twin').locator('p.bad').textContent(), '');
+  await editor.fill('{"tags": {"site": "Oslo"}, "desired": {"interval": 10}}');
+  await card('twin').getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Twin saved').waitFor();
+  await card('twin').locator('tr.diff-differs', { hasText: 'interval' }).getByText('not reported').waitFor();
+  await card('twin').locator('ol.feed li[data-entry]').first().waitFor();
+  step('the twin: an editor that sees mistakes, what differs, and the history');
+
+  await card('method').getByLabel('Method').fill('echo');
+  await card('method').getByLabel('Payload').fill('{"hello": [1, "two", null]}');
+  await card('method').getByLabel('Payload').press('Control+Enter');
+  await card('method').getByText('Status 200').waitFor();
+  await card('method').getByText('"two"').waitFor();
+  step('a direct method');
+
+  await card('c2d').getByLabel('Body').fill('from the dashboard');
+  await card('c2d').getByRole('button', { name: 'Add a property' }).click();
+  await card('c2d').getByLabel('Property name').fill('colour');
+  await card('c2d').getByLabel('Property value').fill('blue');
+  await card('c2d').getByRole('button', { name: 'Send' }).click();
+  await card('c2d').getByText('Queued as').waitFor();
+  await card('log').getByText('c2d ended').first().waitFor();
+  console.log('sent a message');
+  step('a cloud-to-device message with a property, and its outcome');
+  await page.evaluate(() => scrollTo(0, 0));
+  await shot(page, 'device');
+
+  // The keyboard: every page by its letter.
+  const pages = [['l', 'Live'], ['q', 'Query'], ['i', 'Inspector'], ['r', 'Routing'], ['c', 'Configurations'], ['j', 'Jobs'], ['s', 'Simulated devices'],
+    ['f', 'Faults'], ['h', 'Hubs'], ['k', 'Clock and more'], ['d', 'Devices']];
+  for (const [key, title] of pages) {
+    await page.keyboard.press('g');
+    await page.keyboard.press(key);
+    await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  }
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('/');
+  assert.strictEqual(await page.evaluate(() => document.activeElement.type), 'search');
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => document.activeElement.blur());
+  step('all pages by the keyboard');
+
+  // The live feed with its filters.
+  await page.goto(`${ADMIN}/#/live`);
+  await page.locator('li[data-kind=telemetry]').first().waitFor();
+  await page.locator('li[data-kind=method]').first().waitFor();
+  await page.getByRole('group', { name: 'Kinds' }).getByLabel('telemetry').uncheck();
+  await page.locator('li[data-kind=method]').first().waitFor();
+  assert.strictEqual(await page.locator('li[data-kind=telemetry]').count(), 0);
+  await page.getByRole('group', { name: 'Kinds' }).getByLabel('telemetry').check();
+  await page.locator('li[data-kind=telemetry]').first().waitFor();
+  step('the live feed and its filters');
+  await shot(page, 'live');
+
+  // The query console.
+  await page.goto(`${ADMIN}/#/query`);
+  await page.getByLabel('Query').fill("SELECT deviceId, tags.site FROM devices WHERE tags.site = 'Oslo'");
+  await page.getByLabel('Query').press('Control+Enter');
+  await page.getByRole('link', { name: DEVICE, exact: true }).waitFor();
+  await page.getByLabel('Query').fill('SELECT nonsense');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.toast.error').first().waitFor();
+  step('a query, and what is wrong with another', 1);
+
+  // A route, a configuration, a job.
+  await page.goto(`${ADMIN}/#/routing`);
+  await page.getByRole('heading', { name: 'Routes' }).getByRole('button').click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name').fill('hot');
+  await dialog.getByLabel('Condition').fill('$body.temperature > 30');
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  await page.locator('tr', { hasText: '$body.temperature > 30' }).getByLabel('hot enabled').uncheck();
+  await page.locator('tr', { hasText: '$body.temperature > 30' }).getByText('off').waitFor();
+  step('a route is added and switched off');
+
+  await page.goto(`${ADMIN}/#/configurations`);
+  await page.getByRole('heading', { level: 1 }).getByRole('button').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('cell', { name: 'example', exact: true }).waitFor();
+  await page.goto(`${ADMIN}/#/jobs`);
+  await page.getByRole('button', { name: 'Schedule' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Schedule' }).click();
+  await page.getByRole('cell', { name: 'scheduleUpdateTwin', exact: true }).waitFor();
+  step('a configuration and a job');
+
+  await theRest(page, step);
+
+  // Dark, and as wide as a phone.
+  await page.goto(`${ADMIN}/#/devices/${DEVICE}`);
+  await page.getByText('Primary key').waitFor();
+  const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.keyboard.press('t');
+  const dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  assert.notStrictEqual(dark, light);
+  await card('telemetry').locator('li[data-entry]').first().waitFor();
+  await shot(page, 'device-dark');
+  await page.setViewportSize({ width: 390, height: 800 });
+  for (const [, title] of pages) {
+    await page.locator('#nav a', { hasText: title.split(' ')[0] }).first().click();
+    await page.getByRole('heading', { level: 1, name: title }).waitFor();
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(over <= 0, `${title} is ${over} px wider than a phone`);
+  }
+  await page.goto(`${ADMIN}/#/devices/${DEVICE}`);
+  await page.getByText('Primary key').waitFor();
+  await shot(page, 'phone');
+  step('dark, and on a phone');
+
+  // A device is added and deleted.
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await page.goto(`${ADMIN}/#/devices`);
+  await page.getByRole('button', { name: 'Add a device' }).click();
+  await page.getByRole('dialog').getByLabel('Device ID').fill('made here');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+  await page.locator('.toast.error').first().waitFor(); // a blank is not allowed
+  await page.getByRole('dialog').getByLabel('Device ID').fill('made-here');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('heading', { level: 1, name: /made-here/ }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Devices' }).waitFor();
+  step('a device is added and deleted', 1);
+  await browser.close();
+}
+
+/** theRest is the clock, faults, simulated devices, hubs, snapshots and the inspector. */
+async function theRest(page, step) {
+  await page.goto(`${ADMIN}/#/settings`);
+  const clock = page.locator('#clock');
+  await clock.getByRole('button', { name: 'Freeze' }).click();
+  await clock.getByText('frozen').waitFor();
+  await clock.getByRole('button', { name: '+1h' }).click();
+  await page.getByText('Advanced by 1h').waitFor();
+  await clock.getByRole('button', { name: 'Back to real time' }).click();
+  await clock.getByText('running').waitFor();
+  step('the clock is stopped, moved and set right');
+  await shot(page, 'clock');
+
+  const snapshots = page.locator('#snapshots');
+  await snapshots.getByLabel('Name of the snapshot').fill('before');
+  await snapshots.getByRole('button', { name: 'Save the state' }).click();
+  await snapshots.getByRole('cell', { name: 'before', exact: true }).waitFor();
+  step('a snapshot');
+
+  await page.goto(`${ADMIN}/#/simulations`);
+  await page.getByRole('heading', { level: 1 }).getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
+  await page.getByRole('cell', { name: /of 5/ }).waitFor();
+  await page.goto(`${ADMIN}/#/devices/thermometer-03`);
+  await page.locator('#telemetry li[data-entry]').first().waitFor();
+  await page.locator('#method').getByLabel('Method').fill('reboot');
+  await page.locator('#method').getByRole('button', { name: 'Invoke' }).click();
+  await page.locator('#method').getByText('rebooted').waitFor();
+  await page.goto(`${ADMIN}/#/simulations`);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('None. A seed file may have some').waitFor();
+  step('simulated devices');
+
+  await page.goto(`${ADMIN}/#/connections`);
+  await page.getByRole('button', { name: 'Watch', exact: true }).click();
+  await page.getByRole('button', { name: 'Stop watching' }).waitFor();
+  const recorded = page.locator('tbody tr').filter({ hasText: 'mqtt' }).filter({ has: page.locator('td:last-child', { hasText: /[1-9]/ }) });
+  for (let i = 0; await recorded.count() === 0; i += 1) {
+    assert.ok(i < 100, 'nothing is recorded');
+    await page.waitForTimeout(300);
+    await page.getByRole('button', { name: 'Reload' }).click();
+  }
+  await recorded.first().getByRole('link').click();
+  await page.locator('li', { hasText: 'devices/d1/messages/events/' }).first().locator('summary').click();
+  await page.getByText('"temperature"').first().waitFor();
+  await page.getByText(/Puback/i).first().waitFor();
+  await shot(page, 'inspector');
+  step('the packets of a connection, decoded');
+
+  await page.goto(`${ADMIN}/#/faults`);
+  await page.getByRole('heading', { level: 1 }).getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('dialog').getByLabel('Begin with').selectOption({ index: 1 });
+  await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('button', { name: 'Remove', exact: true }).click();
+  await page.getByText('Nothing goes wrong on purpose.').waitFor();
+  step('a fault is added and removed');
+
+  await page.goto(`${ADMIN}/#/hubs`);
+  await page.getByRole('button', { name: 'Make a hub' }).click();
+  await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('second');
+  await page.getByRole('dialog').getByRole('button', { name: 'Make' }).click();
+  await page.getByRole('button', { name: 'second', exact: true }).click();
+  await page.getByText('No device yet.').waitFor();
+  await page.getByLabel('Hub', { exact: true }).selectOption({ index: 0 });
+  await page.getByRole('link', { name: DEVICE, exact: true }).waitFor();
+  await page.goto(`${ADMIN}/#/hubs`);
+  await page.locator('tr', { hasText: 'second' }).getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.locator('tr', { hasText: 'second' }).waitFor({ state: 'detached' });
+  step('a second hub, which has nothing of the first');
+}
+
+setTimeout(() => {
+  console.log('FAILED: still running after 200 s');
+  process.exit(3);
+}, 200000).unref();
+main().then(() => {
+  console.log('PASSED');
+  process.exit(0);
+}, (err) => {
+  console.log('FAILED:', err.stack || err);
+  process.exit(1);
+});
