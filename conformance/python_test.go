@@ -49,6 +49,7 @@ func pythonFaultScenarios() []scenario {
 		{"python_c2d_limits", []string{"python"}, single("c2d_limits.py")},
 		{"python_credentials", []string{"python"}, single("credentials.py")},
 		{"python_takeover", []string{"python"}, single("takeover.py")},
+		{"python_clock_faults", []string{"python"}, single("clock_faults.py")},
 	}
 }
 
