@@ -22,14 +22,15 @@ func javaDeviceScenarios() []scenario {
 		{"java_device_amqp", []string{"java"}, over("amqp", "5671")},
 		{"java_device_amqp_ws", []string{"java"}, over("amqp-ws", "443")},
 		{"java_device_http", []string{"java"}, over("http", "443")},
-		{"java_file_upload", []string{"java"}, javaUploads},
+		{"java_file_upload", []string{"java"}, func(t *testing.T, s *site) { javaUploads(t, s, "mqtt amqp http") }},
+		{"java_file_upload_websocket", []string{"java"}, func(t *testing.T, s *site) { javaUploads(t, s, "mqtt-ws amqp-ws") }},
 	}
 }
 
-// javaUploads has files uploaded by devices of every transport, of 250 MB too, and the emulator must not keep them in memory.
-func javaUploads(t *testing.T, s *site) {
+// javaUploads has files uploaded by a device of each of the transports, of 250 MB too, and the emulator must not keep them in memory.
+func javaUploads(t *testing.T, s *site, transports string) {
 	h := s.startHub(t, "--hostname", "127.0.0.1")
-	p := s.startJava(t, h, "device", "MatrixUploads", append(fastStart(), "-Xmx192m"), "UPLOADS="+t.TempDir())
+	p := s.startJava(t, h, "device", "MatrixUploads", append(fastStart(), "-Xmx192m"), "UPLOADS="+t.TempDir(), "TRANSPORTS="+transports)
 	p.wait(200 * time.Second)
 	wantPassed(t, p)
 	h.wantLittleMemory(t)
