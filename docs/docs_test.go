@@ -20,7 +20,7 @@ func TestCoverageNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := 0
+	rows, known := 0, tests{}
 	for _, table := range tables(string(text)) {
 		if table.header[0] == "Feature" {
 			continue // the matrix, which TestConformance writes and checks
@@ -31,7 +31,7 @@ func TestCoverageNamesTests(t *testing.T) {
 		}
 		for _, row := range table.rows {
 			rows++
-			if complaint := checkRow("..", row); complaint != "" {
+			if complaint := known.checkRow("..", row); complaint != "" {
 				t.Errorf("coverage.md: %q: %s", row[0], complaint)
 			}
 		}
@@ -43,6 +43,7 @@ func TestCoverageNamesTests(t *testing.T) {
 
 // TestCoverageCheck makes sure that the check above can fail.
 func TestCoverageCheck(t *testing.T) {
+	known := tests{}
 	for _, tc := range []struct {
 		row []string
 		ok  bool
@@ -58,14 +59,14 @@ func TestCoverageCheck(t *testing.T) {
 		{[]string{"x", "not yet", ""}, true},
 		{[]string{"x", "done", "`docs.TestCoverageCheck`"}, false},
 	} {
-		if complaint := checkRow("..", tc.row); (complaint == "") != tc.ok {
+		if complaint := known.checkRow("..", tc.row); (complaint == "") != tc.ok {
 			t.Errorf("checkRow(%q) = %q, want ok %v", tc.row, complaint, tc.ok)
 		}
 	}
 }
 
 // checkRow says what is wrong with a row of coverage.md, or nothing.
-func checkRow(root string, row []string) string {
+func (known tests) checkRow(root string, row []string) string {
 	if len(row) != 3 {
 		return "want three cells"
 	}
@@ -80,50 +81,70 @@ func checkRow(root string, row []string) string {
 		return "unknown status " + status
 	}
 	for _, name := range named {
-		if complaint := findTest(root, name[1]); complaint != "" {
+		if complaint := known.find(root, name[1]); complaint != "" {
 			return complaint
 		}
 	}
 	return ""
 }
 
-// findTest looks for a test such as store/bolt.TestQueue or conformance.TestConformance/kill9 below root.
-func findTest(root, name string) string {
+// tests are the tests of packages by the folders that were looked into, with the texts in their code, of which some name scenarios.
+type tests map[string]map[string]bool
+
+// find looks for a test such as store/bolt.TestQueue or conformance.TestConformance/kill9 below root.
+func (known tests) find(root, name string) string {
 	pkg, test, ok := strings.Cut(name, ".")
 	if !ok {
 		return name + " is not of the form package.TestName"
 	}
-	test, sub, isSub := strings.Cut(test, "/")
-	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*_test.go"))
-	if err != nil {
-		return err.Error()
+	folder := filepath.Join(root, filepath.FromSlash(pkg))
+	there, ok := known[folder]
+	if !ok {
+		var err error
+		if there, err = testsIn(folder); err != nil {
+			return err.Error()
+		}
+		known[folder] = there
 	}
-	hasTest, hasSub := false, !isSub
+	test, sub, isSub := strings.Cut(test, "/")
+	switch {
+	case !there["func "+test]:
+		return "there is no " + test + " in " + pkg
+	case isSub && !there[sub]:
+		return "there is no scenario " + sub + " in " + pkg
+	}
+	return ""
+}
+
+// testsIn reads the tests of a folder: "func " and the name for each function, and each text with _ for blanks.
+func testsIn(folder string) (map[string]bool, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
-			return err.Error()
+			return nil, err
 		}
 		ast.Inspect(parsed, func(node ast.Node) bool {
 			switch node := node.(type) {
 			case *ast.FuncDecl:
-				hasTest = hasTest || node.Recv == nil && node.Name.Name == test
+				if node.Recv == nil {
+					there["func "+node.Name.Name] = true
+				}
 			case *ast.BasicLit:
 				if node.Kind == token.STRING {
-					text, err := strconv.Unquote(node.Value)
-					hasSub = hasSub || err == nil && strings.ReplaceAll(text, " ", "_") == sub
+					if text, err := strconv.Unquote(node.Value); err == nil {
+						there[strings.ReplaceAll(text, " ", "_")] = true
+					}
 				}
 			}
 			return true
 		})
 	}
-	switch {
-	case !hasTest:
-		return "there is no " + test + " in " + pkg
-	case !hasSub:
-		return "there is no scenario " + sub + " in " + pkg
-	}
-	return ""
+	return there, nil
 }
 
 // table is a Markdown table.
