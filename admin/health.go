@@ -18,6 +18,8 @@ type Health struct {
 	Status string `json:"status" enum:"healthy,starting" doc:"healthy once every listener is bound."`
 	// Missing are the listeners that are not bound; never null.
 	Missing []string `json:"missing" nullable:"false" doc:"Listeners that are not bound."`
+	// Hubs are the names of the hubs that can be used.
+	Hubs []string `json:"hubs,omitempty" doc:"Names of the hubs, the default one first."`
 	// Seed is what became of the last seed, those of the start included.
 	Seed *SeedResult `json:"seed,omitempty" doc:"What became of the last seed; the emulator is not healthy before those of its start are applied."`
 }
@@ -34,10 +36,22 @@ func (s *server) registerHealth() {
 	}, func(context.Context, *struct{}) (*healthOutput, error) {
 		missing := s.Ready()
 		if len(missing) == 0 {
-			return &healthOutput{http.StatusOK, Health{"healthy", []string{}, s.seedResult()}}, nil
+			return &healthOutput{http.StatusOK, Health{"healthy", []string{}, s.hubNames(), s.seedResult()}}, nil
 		}
-		return &healthOutput{http.StatusServiceUnavailable, Health{"starting", missing, s.seedResult()}}, nil
+		return &healthOutput{http.StatusServiceUnavailable, Health{"starting", missing, s.hubNames(), s.seedResult()}}, nil
 	})
+}
+
+// hubNames returns the names of the hubs; nil when they are fixed.
+func (s *server) hubNames() []string {
+	if s.Hosting == nil {
+		return nil
+	}
+	var names []string
+	for _, h := range s.Hosting.Hubs() {
+		names = append(names, h.Name)
+	}
+	return names
 }
 
 type infoOutput struct{ Body Info }

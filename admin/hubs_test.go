@@ -104,6 +104,15 @@ func TestHubs(t *testing.T) {
 	})
 }
 
+func TestHealthNamesHubs(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Hosting = new(host) })
+	var health Health
+	w.decode(w.get("/health"), http.StatusOK, &health)
+	if strings.Join(health.Hubs, " ") != "hub1" {
+		t.Errorf("%+v", health)
+	}
+}
+
 // A request goes to the hub that it names.
 func TestHubParameter(t *testing.T) {
 	other := newWorld(t)

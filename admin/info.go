@@ -10,8 +10,10 @@ type Info struct {
 	HostName string `json:"hostName" doc:"Host name in the connection strings."`
 	// HostNames are all configured names, HostName first.
 	HostNames []string `json:"hostNames" nullable:"false" doc:"All configured host names."`
-	Ports     Ports    `json:"ports" doc:"The ports that are bound."`
-	AdminURL  string   `json:"adminUrl" doc:"Address of this API, without a slash at its end."`
+	// Hubs are the names of all hubs, the default one first.
+	Hubs     []string `json:"hubs,omitempty" doc:"Names of all hubs, the default one first."`
+	Ports    Ports    `json:"ports" doc:"The ports that are bound."`
+	AdminURL string   `json:"adminUrl" doc:"Address of this API, without a slash at its end."`
 	// CAFile holds the emulator's CA certificate alone, CABundleFile also the
 	// system's roots. Both are absolute paths; either may be empty when the
 	// operator brought a certificate of his own.

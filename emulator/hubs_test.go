@@ -59,6 +59,10 @@ func TestCreateAndDeleteHubs(t *testing.T) {
 		t.Errorf("hubs %+v", hubs)
 	}
 
+	if got := strings.Join(e.Info().Hubs, " "); got != "localhost Second" {
+		t.Errorf("the info names the hubs %q", got)
+	}
+
 	if err := e.DeleteHub(ctx, "second"); err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,9 @@ func (h *hosted) info() Info {
 		ConnectionStrings: map[string]string{},
 		Devices:           map[string]string{},
 	}
+	for _, h := range e.all() {
+		info.Hubs = append(info.Hubs, h.name)
+	}
 	for _, p := range l.hub.Policies() {
 		info.ConnectionStrings[p.Name] = ServiceConnectionString(info, p.Name, p.PrimaryKey)
 		if p.Name == eventHubPolicy {

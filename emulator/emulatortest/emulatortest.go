@@ -3,7 +3,9 @@ package emulatortest
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,4 +79,23 @@ func Run(t testing.TB, options ...Option) *emulator.Emulator {
 		}
 	})
 	return e
+}
+
+// Hub makes a hub of the test's own on an emulator that tests share, and removes it when the test ends. Without a name in the options
+// it gets one that no other hub has. The test fails at once when it cannot be made.
+func Hub(t testing.TB, e *emulator.Emulator, options emulator.HubOptions) emulator.HubInfo {
+	t.Helper()
+	if options.Name == "" {
+		options.Name = "t-" + strings.ToLower(rand.Text())
+	}
+	info, err := e.CreateHub(t.Context(), options)
+	if err != nil {
+		t.Fatalf("make a hub: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := e.DeleteHub(context.Background(), info.Name); err != nil {
+			t.Errorf("remove the hub: %v", err)
+		}
+	})
+	return info
 }
