@@ -128,7 +128,7 @@ func TestConformance(t *testing.T) {
 func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
-		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(),
+		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
 		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), seedScenarios(),

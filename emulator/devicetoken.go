@@ -7,7 +7,7 @@ import (
 	"github.com/hubnerite/hubnerite/registry"
 )
 
-// DeviceToken returns a shared access signature with the key of a device's
+// DeviceToken returns a shared access signature with the key of a device's or module's
 // connection string. It fails for one without a key.
 func DeviceToken(connectionString string, expiry time.Time) (string, error) {
 	fields := map[string]string{}
@@ -15,5 +15,9 @@ func DeviceToken(connectionString string, expiry time.Time) (string, error) {
 		name, value, _ := strings.Cut(field, "=")
 		fields[name] = value
 	}
-	return registry.SignSASToken(fields["HostName"]+"/devices/"+fields["DeviceId"], "", fields["SharedAccessKey"], expiry)
+	resource := fields["HostName"] + "/devices/" + fields["DeviceId"]
+	if module := fields["ModuleId"]; module != "" {
+		resource += "/modules/" + module
+	}
+	return registry.SignSASToken(resource, "", fields["SharedAccessKey"], expiry)
 }

@@ -27,6 +27,8 @@ type cli struct {
 	Twin             twinCmd             `cmd:"" help:"Print or change the twin of a device."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print a connection string."`
 	Wait             waitCmd             `cmd:"" help:"Wait for messages, feedback, methods, twin changes, connections and refusals, by filters."`
+	Record           recordCmd           `cmd:"" help:"Write what happens to a file, until Ctrl-C."`
+	Replay           replayCmd           `cmd:"" help:"Do again what was recorded, as fast as it was or at another speed."`
 	Fault            faultCmd            `cmd:"" help:"Make things go wrong by rules: refuse, delay, drop, disconnect and more."`
 	Clock            clockCmd            `cmd:"" help:"Show, stop, set and advance the clock by which things expire."`
 	Hubs             hubCmd              `cmd:"" name:"hub" help:"Make, list, remove and reset hubs of the running emulator."`

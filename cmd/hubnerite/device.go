@@ -29,9 +29,12 @@ type device struct {
 }
 
 func (d device) connectionString(info emulator.Info) string {
-	return emulator.DeviceConnectionString(info, iothub.Identity{
-		ID: iothub.ID{DeviceID: d.DeviceID}, Authentication: d.Authentication,
-	})
+	return d.identityString(info, iothub.ID{DeviceID: d.DeviceID})
+}
+
+// identityString is that of the device or a module of it.
+func (d device) identityString(info emulator.Info, id iothub.ID) string {
+	return emulator.DeviceConnectionString(info, iothub.Identity{ID: id, Authentication: d.Authentication})
 }
 
 func devicePath(name string) string { return "/devices/" + url.PathEscape(name) }

@@ -150,7 +150,7 @@ func (c *sendCmd) Run(a *app) error {
 		}
 		properties.Set(name, value)
 	}
-	if err := s.publish(connectionString, c.Device, strings.ReplaceAll(properties.Encode(), "+", "%20"), c.Body); err != nil {
+	if err := s.publish(connectionString, c.Device, propertyBag(properties), c.Body); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "the hub has telemetry of %s: %s\n", c.Device, extent(len(c.Body), len(c.Property)))
