@@ -40,7 +40,7 @@ vet: ## go vet, conformance programs included
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint with the project's rules (built once into .tools)
-	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --allow-parallel-runners ./...
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go code: gofumpt (v0.12.0, inside golangci-lint) and gci
