@@ -16,6 +16,9 @@ func seedScenarios() []scenario {
 	return []scenario{
 		{"python_seed_simulated", []string{"python"}, simulatedDevices},
 		{"python_seed_device", []string{"python"}, seededDevice},
+		{"python_many_hubs", []string{"python", "namespace"}, func(t *testing.T, s *site) {
+			s.judgeItself(t, s.startHub(t, "--device", "d1"), "many_hubs.py")
+		}},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/registry"
 )
@@ -34,7 +35,7 @@ func (e *Emulator) serviceOf(api http.Handler) func(name string) (http.Handler, 
 				}
 				r.Host = host
 				r.Header.Set("Authorization", token)
-				api.ServeHTTP(w, r)
+				api.ServeHTTP(w, r.WithContext(hub.WithoutFaults(r.Context())))
 			}), nil
 		}
 		return nil, errors.New("the hub has no access policy with all rights of a back end, which this needs")

@@ -228,6 +228,9 @@ func TestFaultRulesOfEverythingElse(t *testing.T) {
 			t.Errorf("receives %+v", d.Message)
 		}
 		once(FaultOnREST, FaultRefuse)
+		if err := f.FaultRequest(WithoutFaults(ctx), "GET /twins/{deviceID}", "https", id); err != nil {
+			t.Errorf("an exempt request: %v", err)
+		}
 		wantCode(t, f.FaultRequest(ctx, "GET /twins/{deviceID}", "https", id), iothub.CodeThrottlingException)
 		if err := f.FaultRequest(ctx, "GET /twins/{deviceID}", "https", id); err != nil {
 			t.Errorf("after the count: %v", err)
