@@ -131,7 +131,7 @@ func scenarios() []scenario {
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
-		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), seedScenarios(),
+		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), newcomerScenarios(), seedScenarios(),
 	} {
 		all = append(all, group...)
 	}

@@ -22,8 +22,10 @@ class Feed {
     signal.addEventListener('abort', () => this.listeners.delete(take));
   }
 
-  onState(take) {
+  /** onState calls take with whether the stream is there, now and when that changes: a hub that was reset ends it, too. */
+  onState(take, signal) {
     this.stateListeners.add(take);
+    if (signal) signal.addEventListener('abort', () => this.stateListeners.delete(take));
     take(this.up);
   }
 

@@ -24,7 +24,7 @@ export async function devices(box, { signal }) {
   const note = h('p', { class: 'soft', role: 'status' });
   const more = h('button', { type: 'button', onclick: () => act(more, () => load(true)) }, 'More');
   let next = null;
-  let seen = 0;
+  let seen = null; // until the first page has come
 
   async function load(further) {
     const headers = { 'x-ms-max-item-count': String(PAGE) };
@@ -58,7 +58,8 @@ export async function devices(box, { signal }) {
   const later = (wait) => { clearTimeout(timer); timer = setTimeout(() => act(null, () => load(false)), wait); };
   search.addEventListener('input', () => later(200));
   state.addEventListener('change', () => later(0));
-  feed.listen((e) => { if (e.kind === 'connection') later(500); }, signal);
+  feed.listen((e) => { if (e.kind === 'connection' || e.kind === 'identity') later(500); }, signal);
+  feed.onState((up) => { if (up && seen !== null) later(300); }, signal);
   signal.addEventListener('abort', () => clearTimeout(timer));
 
   fill(box, h('h1', null, 'Devices'),
