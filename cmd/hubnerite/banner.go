@@ -45,7 +45,7 @@ func banner(info emulator.Info, notices []string, cfg emulator.Config) string {
 		line("          %s without TLS", at(info.Ports.AMQPPlain))
 	}
 	line("  HTTPS   %s", at(info.Ports.HTTPS))
-	line("  Admin   %s", info.AdminURL)
+	line("  Admin   %s (dashboard; its API is explained at /docs)", info.AdminURL)
 	if cfg.DataDir == "" {
 		line("  Data    in memory, gone at the end")
 	} else {
