@@ -6,8 +6,8 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
