@@ -27,6 +27,9 @@ func mustOpen(t testing.TB, dir string, o Options) *Log {
 		t.Fatalf("open: %v", err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	// The committer begins with a turn of its own, and would take what a test
+	// thinks is waiting. From here on it sleeps until it is woken.
+	l.Sweep()
 	return l
 }
 

@@ -13,11 +13,7 @@ import (
 // TestHold: records wait for the Release of who holds, whoever appended them, but
 // not for ever when the buffer is full.
 func TestHold(t *testing.T) {
-	l, err := Open(t.TempDir(), Options{BufferBytes: 1 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
+	l := mustOpen(t, t.TempDir(), Options{BufferBytes: 1 << 10})
 	stored := make(chan struct{}, 100)
 	add := func(size int) {
 		l.Append(t.Context(), 0, time.Now(), make([]byte, size), func(_ store.LogRecord, err error) {
