@@ -60,6 +60,16 @@ func killGroup(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 }
 
+// ownGroup makes the process to be started the leader of a process group, which ends with us.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// interruptGroup is Ctrl-C for a process and what it started.
+func interruptGroup(cmd *exec.Cmd) {
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+}
+
 // enterNamespace prepares the namespaces this process was born into: private mounts, a hosts file with dottedHosts, and a
 // loopback interface that is up. There is no other interface, so no program can leave the machine.
 func enterNamespace() error {

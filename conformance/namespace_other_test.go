@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"testing"
 )
@@ -17,5 +18,9 @@ func namespacesWork(*testing.T) bool { return false }
 func probeNamespace() ([]byte, error) { return nil, errors.ErrUnsupported }
 
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+
+func ownGroup(*exec.Cmd) {}
+
+func interruptGroup(cmd *exec.Cmd) { _ = cmd.Process.Signal(os.Interrupt) }
 
 func enterNamespace() error { return errors.ErrUnsupported }

@@ -131,7 +131,7 @@ func scenarios() []scenario {
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
-		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), newcomerScenarios(), seedScenarios(),
+		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), newcomerScenarios(), seedScenarios(), docsScenarios(),
 	} {
 		all = append(all, group...)
 	}
@@ -191,6 +191,10 @@ func (s *site) require(t *testing.T, needs []string) {
 		case "namespace":
 			if !s.namespaced && !namespacesWork(t) {
 				missing = "a mount namespace"
+			}
+		case "bash", "curl", "openssl":
+			if _, err := exec.LookPath(need); err != nil {
+				missing = need
 			}
 		default:
 			t.Fatalf("unknown need %q", need)

@@ -63,3 +63,8 @@ make_venv() {
   export PIP_DISABLE_PIP_VERSION_CHECK=1
   quiet "$1" -m venv "$2" || { may_apt && apt_install python3-venv && quiet "$1" -m venv "$2"; }
 }
+
+# page_commands START: the commands of the documentation's pages that begin so, such as the installs of packages, each once.
+page_commands() {
+  sed -n "s/^ *\($1 .*\)\$/\1/p" docs/*.md README.md CONTRIBUTING.md | sort -u
+}
