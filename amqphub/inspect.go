@@ -86,6 +86,9 @@ func describePerformative(p wire.Performative, payload []byte, fields map[string
 		}
 	case *wire.Disposition:
 		d.Summary = fmt.Sprint(p.First)
+		if p.State != nil {
+			d.Summary += " " + strings.ToLower(reflect.TypeOf(p.State).Name())
+		}
 	case *wire.Detach:
 		d.Summary = fmt.Sprintf("handle %d", p.Handle)
 	}

@@ -2,6 +2,7 @@ package amqphub
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -73,6 +74,45 @@ func TestInspection(t *testing.T) {
 	}
 }
 
+// TestInspectionOfDispositions: every outcome of a delivery, as a peer may send it.
+func TestInspectionOfDispositions(t *testing.T) {
+	for _, c := range []struct {
+		state wire.DeliveryState
+		want  string
+	}{
+		{nil, ""},
+		{wire.Accepted{}, `{"accepted":{}}`},
+		{wire.Released{}, `{"released":{}}`},
+		{wire.Received{SectionNumber: 1, SectionOffset: 2}, `{"received":{"sectionNumber":1,"sectionOffset":2}}`},
+		{wire.Modified{DeliveryFailed: true, MessageAnnotations: wire.Map{{Key: wire.Symbol("x"), Value: int32(1)}}}, `{"modified":{"deliveryFailed":true,"messageAnnotations":{"x":1}}}`},
+		{wire.Rejected{Error: &wire.Error{Condition: "amqp:not-found", Description: "gone"}}, `{"rejected":{"error":{"condition":"amqp:not-found","description":"gone"}}}`},
+	} {
+		frame, err := wire.AppendFrame(nil, 1, &wire.Disposition{Role: wire.RoleReceiver, First: 3, Settled: true, State: c.state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := Inspection{}.Describe(frame)
+		fields, ok := d.Fields.(map[string]any)
+		if !ok || d.Type != "disposition" {
+			t.Fatalf("described as %+v", d)
+		}
+		got := ""
+		if fields["state"] != nil {
+			text, err := json.Marshal(fields["state"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = string(text)
+		}
+		if c.state != nil && d.Summary != "3 "+strings.ToLower(reflect.TypeOf(c.state).Name()) {
+			t.Errorf("the summary of %#v is %q", c.state, d.Summary)
+		}
+		if got != c.want {
+			t.Errorf("%#v is described as %s, want %s", c.state, got, c.want)
+		}
+	}
+}
+
 // FuzzInspection: whatever goes over a connection, looking at it does no harm.
 func FuzzInspection(f *testing.F) {
 	f.Add([]byte("AMQP\x00\x01\x00\x00"))
@@ -81,6 +121,15 @@ func FuzzInspection(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(frame)
+	for _, p := range []wire.Performative{
+		&wire.Disposition{State: wire.Accepted{}}, &wire.Transfer{Handle: 1, State: wire.Rejected{Error: &wire.Error{Condition: "c"}}},
+		&wire.Attach{Name: "l", Source: &wire.Source{Address: "a"}}, &wire.SASLOutcome{}, &wire.Begin{}, &wire.Flow{}, &wire.End{}, &wire.Close{},
+	} {
+		if frame, err = wire.AppendFrame(nil, 1, p); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(frame)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n := (Inspection{}).Length(b); n < -1 {
 			t.Errorf("length %d", n)

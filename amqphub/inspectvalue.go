@@ -49,13 +49,12 @@ func inspected(v reflect.Value) any {
 		if v.IsNil() {
 			return nil
 		}
-		inner := inspected(v.Elem())
-		if state, ok := v.Interface().(wire.DeliveryState); ok {
-			// The type says what has become of the delivery.
-			return map[string]any{strings.ToLower(reflect.TypeOf(state).Elem().Name()): inner}
-		}
-		return inner
+		return inspected(v.Elem())
 	case reflect.Struct:
+		if _, ok := v.Interface().(wire.DeliveryState); ok {
+			// The type says what has become of the delivery.
+			return map[string]any{strings.ToLower(v.Type().Name()): inspectedStruct(v)}
+		}
 		return inspectedStruct(v)
 	case reflect.Slice, reflect.Array:
 		return inspectedList(v)

@@ -29,6 +29,9 @@ func (lengths) Length(b []byte) int {
 }
 
 func (lengths) Describe(frame []byte) Description {
+	if string(frame[1:]) == "poison" {
+		panic("a mistake in the codec")
+	}
 	return Description{Type: "frame", Summary: string(frame[1:]), Label: "client"}
 }
 
@@ -202,5 +205,21 @@ func TestHandler(t *testing.T) {
 		if got := fmt.Sprintf("%s", frames[i].Fields.(map[string]any)["body"]); got != body {
 			t.Errorf("body %s, want %s", got, body)
 		}
+	}
+}
+
+// TestCodecThatPanics: a codec with a mistake spoils its frame, and neither the connection nor the emulator.
+func TestCodecThatPanics(t *testing.T) {
+	r := NewRecorder(time.Now)
+	r.Watch(true)
+	near, far := dialog(t, r)
+	send(t, far, near, frameOf("poison"), frameOf("after"))
+	list := r.Connections()
+	if len(list) != 1 {
+		t.Fatalf("connections: %v", list)
+	}
+	_, frames, _ := r.Frames(list[0].ID, 0, 10)
+	if len(frames) != 2 || frames[0].Type != "unreadable" || !strings.Contains(frames[0].Summary, "a mistake in the codec") || frames[1].Summary != "after" {
+		t.Errorf("frames: %+v", frames)
 	}
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -156,7 +157,7 @@ func (r *Recorder) add(c *connection, d Direction, size int, raw []byte) {
 }
 
 func (r *Recorder) record(c *connection, d Direction, at time.Time, size int, raw []byte) {
-	label := c.codec.Describe(raw).Label
+	label := describe(c.codec, raw).Label
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.label == "" {
@@ -179,6 +180,16 @@ func (r *Recorder) record(c *connection, d Direction, at time.Time, size int, ra
 			oldest.c.frames = slices.Delete(oldest.c.frames, 0, 1)
 		}
 	}
+}
+
+// describe decodes a frame. A mistake in a codec must not end the emulator: what a frame does to it is said in the frame's place.
+func describe(codec Codec, raw []byte) (d Description) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			d = Description{Type: "unreadable", Summary: fmt.Sprint("the inspector failed: ", failure)}
+		}
+	}()
+	return codec.Describe(raw)
 }
 
 // Connection describes a connection.
@@ -240,7 +251,7 @@ func (r *Recorder) Frames(id string, since int64, limit int) (Connection, []Fram
 	decoded := make([]Frame, 0, len(frames))
 	for _, f := range frames {
 		one := Frame{Number: f.number, Time: f.time, Direction: f.direction, Size: f.size, Truncated: f.size > len(f.raw), Raw: f.raw}
-		one.Description = c.codec.Describe(f.raw)
+		one.Description = describe(c.codec, f.raw)
 		decoded = append(decoded, one)
 	}
 	return about, decoded, true

@@ -85,7 +85,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, form envelop
 
 // remember tells the hub of a refusal, for those who look at what happened.
 func (s *Server) remember(r *http.Request, e *iothub.Error) {
-	if s.o.Hubs == nil {
+	if s.o.Hubs == nil || e.Code == iothub.CodeClientClosedRequest { // a caller that left was refused nothing
 		return
 	}
 	h, err := s.o.Hubs(r.Host)

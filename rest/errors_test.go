@@ -70,9 +70,13 @@ func TestErrorBranches(t *testing.T) {
 			w := newWorld(t)
 			s := w.handler.(*Server)
 			rec := httptest.NewRecorder()
-			s.writeError(rec, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(c.ctx), legacy, c.err)
+			s.writeError(rec, httptest.NewRequest(http.MethodGet, "https://"+testHost+"/", nil).WithContext(c.ctx), legacy, c.err)
 			if text := (answer{t, rec.Code, rec.Header(), rec.Body.String()}).refused(legacy, c.code); text != c.text {
 				t.Errorf("text %q, want %q", text, c.text)
+			}
+			refusals, err := w.hub.ReadActivity(t.Context(), hub.ActivityQuery{Kinds: []hub.ActivityKind{hub.ActivityRefusal}}, 10)
+			if err != nil || (len(refusals.Activities) == 0) != errors.Is(c.err, context.Canceled) {
+				t.Errorf("remembered as refused: %v, %v; only what was cancelled is not", refusals.Activities, err)
 			}
 			if log := w.logs.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, c.level) {
 				t.Errorf("log %q, want one line at %s", log, c.level)
