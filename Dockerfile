@@ -26,7 +26,7 @@ COPY --from=build --chown=65532:65532 /out/tmp /tmp
 ENV HUBNERITE_BIND=0.0.0.0 XDG_DATA_HOME=/data
 USER 65532:65532
 VOLUME /data
-EXPOSE 443 5671 8883 8484
+EXPOSE 443 5671 5672 8883 8484
 HEALTHCHECK --interval=2s --timeout=3s --start-period=10s --retries=5 CMD ["/hubnerite", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/hubnerite"]

@@ -25,8 +25,8 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java schemathesis browser
-	@$(MAKE) --no-print-directory vet lint unit cross conformance fuzz-amqp
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java schemathesis browser engine
+	@$(MAKE) --no-print-directory vet lint unit cross conformance containers fuzz-amqp
 	@scripts/not-run --report
 
 .PHONY: unit
@@ -110,6 +110,15 @@ soak: build ## Kill the emulator ROUNDS (500) times in the middle of writes and 
 .PHONY: image
 image: ## The container image, as IMAGE (hubnerite:dev)
 	docker build -t $(IMAGE) .
+
+.PHONY: containers
+containers: python engine ## The container image built, run and used by SDK programs, and docker-compose.yml brought up
+	@scripts/containers -test.v
+
+.PHONY: engine
+engine: ## Docker, where there is no daemon to use, and what the programs in containers need
+	@scripts/docker-env
+	@scripts/testcontainers-env
 
 .PHONY: python
 python: ## The Python virtual environment of the conformance programs, into .cache/
