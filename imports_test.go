@@ -40,7 +40,7 @@ func rooms() map[string][]string {
 		"emulator": {
 			"emulator/trust", "iothub", "query", "store/...", "registry", "hub", "broker/...", "amqp", "amqphub/...", "rest/...", "admin/...", "web",
 			"seed", "seedhub", "simulate",
-			"blob", "blobcontainer", "clock", "internal/filelock", "internal/halfopen", "inspect",
+			"blob", "blobcontainer", "clock", "internal/filelock", "internal/halfopen", "internal/netreset", "inspect",
 		},
 		"emulator/emulatortest": {"iothub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "seed", "cmd/hubnerite/..."},

@@ -25,9 +25,9 @@ type FaultDelay struct {
 // FaultBody is a rule that makes operations go wrong.
 type FaultBody struct {
 	Device      string      `json:"device,omitempty" doc:"Only this device and its modules; * and ? stand for any characters and any one." example:"thermostat-*"`
-	Operation   string      `json:"operation" minLength:"1" doc:"telemetry; c2d (its delivery); c2d-send (by a back end); method; twin-get; twin-report; twin-desired; connect; handshake (TLS); rest (any request of the service and device API over HTTPS), or such a request by its method and the pattern of its path, such as GET /twins/{deviceID} or * /devices/*." example:"telemetry"`
+	Operation   string      `json:"operation" minLength:"1" doc:"telemetry; c2d (its delivery); c2d-send (by a back end); feedback and file-notification (their delivery to a back end over AMQP); method; twin-get; twin-report; twin-desired; connect; handshake (TLS); events (on their way to a reader of the Event Hubs-compatible endpoint); rest (any request of the service and device API over HTTPS), or such a request by its method and the pattern of its path, such as GET /twins/{deviceID} or * /devices/*." example:"telemetry"`
 	Protocols   []string    `json:"protocols,omitempty" doc:"Only over these: mqtt, mqtt-ws, amqp, amqp-ws, https." example:"[\"mqtt\"]"`
-	Action      string      `json:"action" enum:"drop,delay,duplicate,refuse,throttle,disconnect,halfOpen,certificate" doc:"drop: not done and not answered. delay: later. duplicate: twice. refuse: with code. throttle: refuse what is faster than rate. disconnect: TCP reset. halfOpen: the socket stays and nobody answers. certificate: one that nobody trusts."`
+	Action      string      `json:"action" enum:"drop,delay,duplicate,refuse,throttle,disconnect,halfOpen,certificate" doc:"drop: not done and not answered. delay: later. duplicate: twice. refuse: with code. throttle: refuse what is faster than rate. disconnect: TCP reset. halfOpen: the socket stays and nobody answers. certificate: a bad one in the handshake. Not every operation takes every action."`
 	Probability float64     `json:"probability,omitempty" default:"1" minimum:"0" maximum:"1" doc:"Of each operation that matches; 0 counts as 1." example:"0.5"`
 	Skip        int64       `json:"skip,omitempty" minimum:"0" doc:"How many that match are let through first."`
 	Count       int64       `json:"count,omitempty" minimum:"0" doc:"How many are hit at most; 0 is no limit." example:"1"`
@@ -35,7 +35,8 @@ type FaultBody struct {
 	Code        any         `json:"code,omitempty" doc:"Of refuse and throttle: a code of the catalogue by number or name; ThrottlingException unless given." example:"429001"`
 	Rate        float64     `json:"rate,omitempty" doc:"Of throttle: how many pass per second; a second's worth may come at once."`
 	Delay       *FaultDelay `json:"delay,omitempty" doc:"Of delay."`
-	Acknowledge bool        `json:"acknowledge,omitempty" doc:"Of drop: acknowledge the telemetry that is lost."`
+	Acknowledge bool        `json:"acknowledge,omitempty" doc:"Of drop: acknowledge the telemetry, or the back end's message, that is lost."`
+	Certificate string      `json:"certificate,omitempty" enum:"untrusted,expired,wrongName" doc:"Of certificate: what is wrong with it; untrusted unless given."`
 }
 
 // Fault is a rule in effect.
@@ -129,6 +130,7 @@ func (b *FaultBody) rule() (hub.FaultRule, error) {
 	r := hub.FaultRule{
 		Device: b.Device, Operation: b.Operation, Protocols: b.Protocols, Action: hub.FaultAction(b.Action), Probability: b.Probability,
 		Skip: b.Skip, Count: b.Count, Seed: b.Seed, Rate: b.Rate, Acknowledge: b.Acknowledge,
+		Certificate: hub.FaultCertificateKind(b.Certificate),
 	}
 	if b.Code != nil {
 		code, ok := codeOf(b.Code)
@@ -183,6 +185,7 @@ func faultOf(r hub.FaultRuleState) Fault {
 	f := Fault{ID: r.ID, Matched: r.Matched, Hits: r.Hits, FaultBody: FaultBody{
 		Device: r.Device, Operation: r.Operation, Protocols: r.Protocols, Action: string(r.Action), Probability: r.Probability,
 		Skip: r.Skip, Count: r.Count, Seed: r.Seed, Rate: r.Rate, Acknowledge: r.Acknowledge,
+		Certificate: string(r.Certificate),
 	}}
 	if r.Code != 0 {
 		f.Code = int(r.Code)

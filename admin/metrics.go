@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +80,8 @@ type hubMetrics struct {
 	descs      []*prometheus.Desc // of activities
 	counters   []gauge
 
+	ingress, methods, eventReads, twins, requests *prometheus.Desc
+
 	build, devices, modules, connected, connections, jobs, orphaned, unsupported, quotaUsed, quota *prometheus.Desc
 }
 
@@ -114,6 +117,12 @@ func newHubMetrics(s *server) *hubMetrics {
 		func(h hub.Measures) int64 { return h.TwinReads.Failure })
 	count("twin_queries_success_total", "Queries (twinQueries.success).", func(h hub.Measures) int64 { return h.Queries.Success })
 	count("twin_queries_failure_total", "Queries that failed (twinQueries.failure).", func(h hub.Measures) int64 { return h.Queries.Failure })
+
+	m.ingress = desc("telemetry_ingress_seconds", fmt.Sprintf("Time in which the log stored a telemetry message, of about one in %d (d2c.endpoints.latency.builtIn.events).", hub.TelemetrySampling))
+	m.methods = desc("method_seconds", "Time from the call of a direct method to its answer, waiting for the device to connect included (IoT Hub has no metric for it).")
+	m.twins = desc("twin_seconds", "Time that operations on twins took, of devices and of back ends (IoT Hub has no metric for it).", "operation")
+	m.requests = desc("rest_request_seconds", "Time that admitted requests over HTTPS took (IoT Hub has no metric for it).", "operation")
+	m.eventReads = desc("event_read_seconds", "Time to get a page of events for a reader of the Event Hubs-compatible endpoint (IoT Hub has no metric for it).")
 
 	m.build = prometheus.NewDesc("hubnerite_build_info", "1, with the version of the emulator.", []string{"version"}, nil)
 	m.devices = desc("devices", "Devices (totalDeviceCount, devices.totalDevices).")

@@ -19,6 +19,22 @@ func (m *hubMetrics) collect(h *hub.Hub, out chan<- prometheus.Metric) {
 	for _, c := range m.counters {
 		send(c.Desc, c.kind, c.value(measured))
 	}
+	took := func(d *prometheus.Desc, l hub.Latency, labels ...string) {
+		within := map[float64]uint64{}
+		for i, bound := range hub.LatencyBounds() {
+			within[bound.Seconds()] = uint64(l.Within[i])
+		}
+		out <- prometheus.MustNewConstHistogram(d, uint64(l.Count), l.Sum.Seconds(), within, append([]string{name}, labels...)...)
+	}
+	took(m.ingress, measured.Ingress)
+	took(m.methods, measured.Methods)
+	took(m.eventReads, measured.EventReads)
+	for operation, l := range measured.Twins {
+		took(m.twins, l, operation)
+	}
+	for operation, l := range measured.Requests {
+		took(m.requests, l, strings.ToValidUTF8(operation, "?"))
+	}
 	for i, a := range m.activities {
 		byDetail, sum := map[string]int64{}, int64(0)
 		for of, n := range measured.Activities {

@@ -2,6 +2,7 @@ package amqphub
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hubnerite/hubnerite/amqp"
@@ -64,16 +65,19 @@ func (s *c2dSender) run() {
 
 func (s *c2dSender) send(d *amqp.Delivery) {
 	m, err := parseC2D(d, s.peer.server.now)
+	times := 1
 	if err == nil {
-		err = s.peer.hub().FaultRequest(s.ctx, hub.FaultOnC2DSend, s.peer.protocol, m.ID)
+		times, err = s.peer.hub().FaultC2DSend(s.ctx, s.peer.protocol, m.ID, peerSocket{s.peer})
 	}
-	if err == nil {
+	for ; err == nil && times > 0; times-- {
 		_, err = s.peer.hub().SendC2D(s.ctx, m)
 	}
 	// A link that ended meanwhile hears neither answer.
-	if err == nil {
+	switch {
+	case errors.Is(err, hub.ErrUnanswered):
+	case err == nil:
 		_ = d.Accept()
-	} else if s.ctx.Err() == nil {
+	case s.ctx.Err() == nil:
 		_ = d.Reject(s.peer.refuse("cloud-to-device message", err))
 	}
 }

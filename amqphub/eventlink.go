@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubnerite/hubnerite/amqp"
 	"github.com/hubnerite/hubnerite/amqp/wire"
@@ -227,7 +228,7 @@ func (r *eventReader) Closed(*amqp.Sender, []*amqp.Sent, error) {
 // run sends events until the link ends.
 func (r *eventReader) run() {
 	err := r.pump()
-	if r.ctx.Err() != nil || errors.Is(err, amqp.ErrLinkClosed) {
+	if r.ctx.Err() != nil || errors.Is(err, amqp.ErrLinkClosed) || errors.Is(err, hub.ErrUnanswered) {
 		return
 	}
 	r.sender.Close(r.peer.refuse("event reading", err))
@@ -241,10 +242,12 @@ func (r *eventReader) pump() error {
 		if err := r.waitForCredit(); err != nil {
 			return err
 		}
+		began := time.Now()
 		page, next, err := pages.get(r.ctx, r.place.partition, r.next)
 		switch {
 		case err != nil:
 		case page != nil:
+			r.place.hub.ObserveEventRead(time.Since(began))
 			err = r.sendPage(page)
 		case next > r.next:
 			r.next = next
@@ -261,6 +264,9 @@ func (r *eventReader) pump() error {
 func (r *eventReader) sendPage(page *eventPage) error {
 	for r.next = max(r.next, page.first); r.next < page.next; {
 		if err := r.waitForRoom(); err != nil {
+			return err
+		}
+		if err := r.place.hub.FaultEvents(r.ctx, r.peer.protocol, peerSocket{r.peer}); err != nil {
 			return err
 		}
 		taken, err := r.sendBatch(page)

@@ -36,6 +36,19 @@ func linkFault(node deviceNode, receives bool) iothub.FaultType {
 // Silence implements hub.SilentClient. The connection may carry other identities, which fall silent with this one.
 func (d *device) Silence() { halfopen.Silence(d.peer.conn.NetConn()) }
 
+// peerSocket is the connection of a back end, for fault rules.
+type peerSocket struct{ *peer }
+
+// Reset implements hub.Socket.
+func (p peerSocket) Reset(reason *iothub.Error) {
+	p.log.Warn("a fault rule ends the connection", "code", int(reason.Code), "err", reason)
+	netreset.Reset(p.conn.NetConn())
+	p.conn.Abort()
+}
+
+// Silence implements hub.Socket.
+func (p peerSocket) Silence() { halfopen.Silence(p.conn.NetConn()) }
+
 // InjectFault implements hub.FaultClient. The TCP and AMQP connection may carry
 // other identities, which lose it with this one, as they would at Azure;
 // sessions and links are those of this device alone.

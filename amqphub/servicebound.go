@@ -3,6 +3,7 @@ package amqphub
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -53,6 +54,9 @@ type serviceSource struct {
 	wake chan struct{}
 	// end undoes what attaching registered.
 	end func()
+	// late is a locked message that a fault rule holds back until then; the goroutine's own.
+	late  *hub.ServiceDelivery
+	until time.Time
 
 	mu sync.Mutex
 	// decided are the outcomes that the goroutine has yet to carry out.
@@ -97,6 +101,9 @@ func (f *serviceSource) run() {
 			f.carryOut(d)
 		}
 		if closed {
+			if f.late != nil {
+				f.queue.Release(f.late.LockToken)
+			}
 			return
 		}
 		f.pump()
@@ -124,11 +131,7 @@ func (f *serviceSource) pump() {
 			f.sender.WantReady()
 			return
 		}
-		d, ok, err := f.queue.Receive(f.peer.hubContext())
-		if err != nil {
-			f.sender.Close(f.peer.refuse(f.to, err))
-			return
-		}
+		d, ok := f.next()
 		if !ok {
 			return
 		}
@@ -138,6 +141,49 @@ func (f *serviceSource) pump() {
 				f.peer.log.Debug("message not sent", "queue", f.to, "err", err)
 			}
 			return
+		}
+	}
+}
+
+// next locks the next message that is to be sent now; false when there is none, or the link has ended.
+func (f *serviceSource) next() (d hub.ServiceDelivery, ok bool) {
+	for {
+		if f.late != nil {
+			if time.Now().Before(f.until) {
+				return d, false // its timer will signal
+			}
+			d, f.late = *f.late, nil
+			return d, true
+		}
+		d, ok, err := f.queue.Receive(f.peer.hubContext())
+		if err != nil {
+			f.sender.Close(f.peer.refuse(f.to, err))
+			return d, false
+		}
+		if !ok {
+			return d, false
+		}
+		switch fault := f.queue.Fault(f.peer.protocol, peerSocket{f.peer}); {
+		case fault.Err != nil:
+			f.queue.Release(d.LockToken)
+			if !errors.Is(fault.Err, hub.ErrUnanswered) {
+				f.sender.Close(f.peer.refuse(f.to, fault.Err))
+			}
+			return d, false
+		case fault.Lost: // it stays locked, and comes again when the lock is over
+		case fault.Delay > 0:
+			f.late, f.until = &d, time.Now().Add(fault.Delay)
+			time.AfterFunc(fault.Delay, f.signal)
+		case fault.Twice:
+			// The first one has a lock that is over, as if its time had run out.
+			again := d
+			again.LockToken = uuid.NewString()
+			if err := f.send(again); err != nil {
+				f.peer.log.Debug("message not sent twice", "queue", f.to, "err", err)
+			}
+			return d, true
+		default:
+			return d, true
 		}
 	}
 }

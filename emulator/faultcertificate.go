@@ -10,22 +10,53 @@ import (
 	"math/big"
 	"net"
 	"time"
+
+	"github.com/hubnerite/hubnerite/hub"
+	"github.com/hubnerite/hubnerite/internal/halfopen"
+	"github.com/hubnerite/hubnerite/internal/netreset"
+	"github.com/hubnerite/hubnerite/iothub"
 )
 
-// withFaults has a TLS configuration show a certificate that nobody trusts where a fault rule says so.
+// withFaults has a TLS configuration obey the fault rules about handshakes.
 func (e *Emulator) withFaults(config *tls.Config, listener string) *tls.Config {
-	protocol := listener // "mqtt", "amqp" or "https"
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if !e.lookup(hello.ServerName).now.Load().hub.HandshakeFault(protocol) {
-			return nil, nil
+		// The listeners are called as the protocols that begin on them: "mqtt", "amqp" or "https".
+		h := e.lookup(hello.ServerName).now.Load().hub
+		kind, err := h.FaultHandshake(hello.Context(), listener, handshakeSocket{hello.Conn})
+		if err != nil || kind == "" {
+			return nil, err
 		}
-		bad, err := untrustedCertificate(hello.ServerName, e.clock.Real())
+		bad, err := e.badCertificate(kind, hello)
 		if err != nil {
 			return nil, err
 		}
 		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{bad}, ClientAuth: tls.RequestClientCert}, nil
 	}
 	return config
+}
+
+// handshakeSocket is a connection in its handshake, for fault rules.
+type handshakeSocket struct{ net.Conn }
+
+// Reset implements hub.Socket.
+func (s handshakeSocket) Reset(*iothub.Error) { netreset.Reset(s.Conn) }
+
+// Silence implements hub.Socket.
+func (s handshakeSocket) Silence() { halfopen.Silence(s.Conn) }
+
+// badCertificate makes a certificate that is right but for one thing.
+func (e *Emulator) badCertificate(kind hub.FaultCertificateKind, hello *tls.ClientHelloInfo) (tls.Certificate, error) {
+	now, host := e.clock.Real(), hello.ServerName
+	if host == "" { // clients send no addresses
+		host, _, _ = net.SplitHostPort(hello.Conn.LocalAddr().String())
+	}
+	switch kind {
+	case hub.CertificateExpired:
+		return e.trust.Issue([]string{host}, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
+	case hub.CertificateWrongName:
+		return e.trust.Issue([]string{"wrong-name.invalid"}, now.Add(-time.Hour), now.Add(24*time.Hour))
+	}
+	return untrustedCertificate(host, now)
 }
 
 // untrustedCertificate is right but for who has signed it, which is itself.

@@ -154,8 +154,8 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 	}
 	p.mu.Unlock()
 	h.endAll(p, expired, iothub.OutcomeExpired, now)
-	if ok && h.faultDelivery("https", id, nil) {
-		return Delivery{}, false, ErrUnanswered
+	if ok && h.rules.list.Load() != nil {
+		return h.faultReceive(ctx, p, d)
 	}
 	return d, ok, nil
 }
@@ -163,12 +163,10 @@ func (h *Hub) ReceiveC2D(ctx context.Context, id iothub.ID) (Delivery, bool, err
 // ReceiveC2D locks and returns the next waiting message for this connection;
 // false when there is none now. It does not wait.
 func (c *Connection) ReceiveC2D() (Delivery, bool) {
-	for {
-		d, ok := c.receive(&c.p.queue, &c.c2d, &c.signalled)
-		if !ok || !c.h.faultDelivery(c.o.Protocol, c.p.id, c.client) {
-			return d, ok
-		}
+	if c.h.rules.list.Load() == nil && c.late.Load() == nil {
+		return c.receive(&c.p.queue, &c.c2d, &c.signalled)
 	}
+	return c.receiveWithFaults()
 }
 
 // receive receives from one of the peer's queues, if the client takes its messages.

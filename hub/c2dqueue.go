@@ -35,6 +35,8 @@ type c2dEntry struct {
 	until time.Time
 	// holder is the connection that locked it; nil for a receiver without one.
 	holder *Connection
+	// spared says that no fault rule is asked about the next delivery.
+	spared bool
 }
 
 // c2dQueue is the one queue of an identity that all protocols share, in order

@@ -63,6 +63,8 @@ type Connection struct {
 	edge string
 	// delays keeps what fault rules delay in order.
 	delays delayLine
+	// late is a cloud-to-device message that a fault rule holds back; nil for none.
+	late atomic.Pointer[lateDelivery]
 	// lapsed says that the connection was ended because its token expired.
 	lapsed atomic.Bool
 

@@ -29,8 +29,11 @@ func (h *Hub) SendTelemetry(ctx context.Context, id iothub.ID, g iothub.Grant, m
 	if err != nil {
 		return err
 	}
-	if h.rules.list.Load() != nil {
-		twice, err := h.obey(ctx, FaultOnTelemetry, "https", id, nil)
+	if e, hit := h.fault(FaultOnTelemetry, "https", id); hit {
+		if e.rule.Acknowledge {
+			return nil
+		}
+		twice, err := h.carryOut(ctx, e, hit, nil)
 		if err != nil {
 			return err
 		}

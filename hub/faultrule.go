@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"path"
@@ -17,62 +18,6 @@ import (
 
 	"github.com/hubnerite/hubnerite/iothub"
 )
-
-// FaultAction is what a fault rule does.
-type FaultAction string
-
-// Actions of fault rules.
-const (
-	// FaultDrop loses what was asked: it is not done and not answered.
-	FaultDrop FaultAction = "drop"
-	// FaultDelay does it later, in real time.
-	FaultDelay FaultAction = "delay"
-	// FaultDuplicate does it twice.
-	FaultDuplicate FaultAction = "duplicate"
-	// FaultRefuse answers with an error of the catalogue.
-	FaultRefuse FaultAction = "refuse"
-	// FaultThrottle refuses what comes faster than a rate.
-	FaultThrottle FaultAction = "throttle"
-	// FaultDisconnect resets the connection.
-	FaultDisconnect FaultAction = "disconnect"
-	// FaultHalfOpen leaves the socket open and nobody behind it.
-	FaultHalfOpen FaultAction = "halfOpen"
-	// FaultCertificate shows a certificate that nobody trusts.
-	FaultCertificate FaultAction = "certificate"
-)
-
-// Operations of fault rules. That of a request of the service API is its method and the pattern of its path, such as
-// "GET /twins/{deviceID}"; FaultREST stands for all of them.
-const (
-	FaultOnTelemetry   = "telemetry"
-	FaultOnC2D         = "c2d"
-	FaultOnC2DSend     = "c2d-send"
-	FaultOnMethod      = "method"
-	FaultOnTwinGet     = "twin-get"
-	FaultOnTwinReport  = "twin-report"
-	FaultOnTwinDesired = "twin-desired"
-	FaultOnConnect     = "connect"
-	FaultOnREST        = "rest"
-	FaultOnHandshake   = "handshake"
-)
-
-// faultTable says which actions an operation takes.
-func faultTable() map[string][]FaultAction {
-	ending := []FaultAction{FaultDisconnect, FaultHalfOpen}
-	with := func(more ...FaultAction) []FaultAction { return append(more, ending...) }
-	return map[string][]FaultAction{
-		FaultOnTelemetry:   with(FaultDrop, FaultDelay, FaultDuplicate, FaultRefuse, FaultThrottle),
-		FaultOnC2D:         with(FaultDrop),
-		FaultOnC2DSend:     {FaultDelay, FaultRefuse, FaultThrottle},
-		FaultOnMethod:      with(FaultDrop, FaultDelay, FaultDuplicate, FaultRefuse, FaultThrottle),
-		FaultOnTwinGet:     with(FaultDrop, FaultDelay, FaultRefuse, FaultThrottle),
-		FaultOnTwinReport:  with(FaultDrop, FaultDelay, FaultRefuse, FaultThrottle),
-		FaultOnTwinDesired: with(FaultDrop, FaultDelay, FaultDuplicate),
-		FaultOnConnect:     with(FaultDelay, FaultRefuse, FaultThrottle),
-		FaultOnREST:        with(FaultDelay, FaultRefuse, FaultThrottle),
-		FaultOnHandshake:   {FaultCertificate},
-	}
-}
 
 // FaultDelays says how long delays are, in real time: fixed (Value), uniform (Min to Max), normal (Mean, Deviation) or exponential (Mean).
 // None is negative, and none longer than MaxFaultWait.
@@ -107,9 +52,21 @@ type FaultRule struct {
 	Rate float64
 	// Delays are those of FaultDelay.
 	Delays FaultDelays
-	// Acknowledge has FaultDrop acknowledge the telemetry that it loses.
+	// Acknowledge has FaultDrop acknowledge the telemetry, or the back end's message, that it loses.
 	Acknowledge bool
+	// Certificate of FaultCertificate is CertificateUntrusted unless given.
+	Certificate FaultCertificateKind
 }
+
+// FaultCertificateKind is what is wrong with a certificate.
+type FaultCertificateKind string
+
+// Kinds of bad certificates. But for what they are called after, they are right.
+const (
+	CertificateUntrusted FaultCertificateKind = "untrusted"
+	CertificateExpired   FaultCertificateKind = "expired"
+	CertificateWrongName FaultCertificateKind = "wrongName"
+)
 
 // FaultRuleState is a rule with its counters.
 type FaultRuleState struct {
@@ -124,7 +81,7 @@ type faultRule struct {
 	device string // as a pattern of path.Match; "" for all
 
 	mu            sync.Mutex
-	random        *rand.Rand
+	random        map[iothub.ID]*rand.Rand // of each device, so that what others do changes nothing
 	matched, hits int64
 	// passed is when the operations let through so far would be over at the rate.
 	passed time.Time
@@ -154,7 +111,10 @@ func (h *Hub) AddFaultRule(r FaultRule) (FaultRuleState, error) {
 	if r.Action == FaultRefuse || r.Action == FaultThrottle {
 		r.Code = cmp.Or(r.Code, iothub.CodeThrottlingException)
 	}
-	rule := &faultRule{FaultRule: r, device: devicePattern(r.Device), random: rand.New(rand.NewPCG(r.Seed, r.Seed))} //nolint:gosec // repeatable on purpose
+	if r.Action == FaultCertificate {
+		r.Certificate = cmp.Or(r.Certificate, CertificateUntrusted)
+	}
+	rule := &faultRule{FaultRule: r, device: devicePattern(r.Device), random: map[iothub.ID]*rand.Rand{}}
 	h.rules.mu.Lock()
 	defer h.rules.mu.Unlock()
 	list := append(slices.Clone(h.rules.all()), rule)
@@ -199,18 +159,13 @@ func (r *faultRule) state() FaultRuleState {
 }
 
 func (r *FaultRule) validate() error {
-	operation := r.Operation
-	if strings.Contains(operation, " /") {
-		operation = FaultOnREST
+	operation, err := faultOperation(r.Operation)
+	if err == nil {
+		err = operation.check(r)
 	}
-	actions, ok := faultTable()[operation]
 	switch {
-	case !ok:
-		return fmt.Errorf("operation %q is none of those that rules are about", r.Operation)
-	case !slices.Contains(actions, r.Action):
-		return fmt.Errorf("action %q is none of %v, which %s has", r.Action, actions, operation)
-	case operation == FaultOnHandshake && devicePattern(r.Device) != "":
-		return errors.New("in the TLS handshake there is no device yet")
+	case err != nil:
+		return err
 	case r.Probability < 0 || r.Probability > 1 || math.IsNaN(r.Probability):
 		return errors.New("probability is from 0 to 1")
 	case r.Count < 0 || r.Skip < 0:
@@ -219,13 +174,12 @@ func (r *FaultRule) validate() error {
 		return fmt.Errorf("%d is no code of the catalogue", int(r.Code))
 	case r.Action == FaultThrottle && !(r.Rate > 0 && r.Rate <= 1e6):
 		return errors.New("throttle needs a rate, up to 1e6 per second")
-	case r.Acknowledge && (r.Action != FaultDrop || operation != FaultOnTelemetry):
-		return errors.New("only telemetry that is dropped can be acknowledged")
-	}
-	for _, p := range r.Protocols {
-		if !slices.Contains([]string{"mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"}, p) {
-			return fmt.Errorf("protocol %q is none of mqtt, mqtt-ws, amqp, amqp-ws, https", p)
-		}
+	case r.Acknowledge && (r.Action != FaultDrop || operation.Name != FaultOnTelemetry && operation.Name != FaultOnC2DSend):
+		return errors.New("only telemetry and cloud-to-device messages that are dropped can be acknowledged")
+	case r.Certificate != "" && r.Action != FaultCertificate:
+		return errors.New("only the action certificate has a kind of certificate")
+	case r.Certificate != "" && !slices.Contains([]FaultCertificateKind{CertificateUntrusted, CertificateExpired, CertificateWrongName}, r.Certificate):
+		return fmt.Errorf("certificate %q is none of untrusted, expired, wrongName", r.Certificate)
 	}
 	if r.Action == FaultDelay {
 		return r.Delays.validate()
@@ -258,15 +212,16 @@ func (d *FaultDelays) validate() error {
 	return nil
 }
 
-func (d *FaultDelays) draw(random *rand.Rand) time.Duration {
+// duration draws a delay of an identity.
+func (d *FaultDelays) duration(chance func(iothub.ID) *rand.Rand, id iothub.ID) time.Duration {
 	v := float64(d.Value)
 	switch d.Distribution {
 	case "uniform":
-		v = float64(d.Min) + random.Float64()*float64(d.Max-d.Min)
+		v = float64(d.Min) + chance(id).Float64()*float64(d.Max-d.Min)
 	case "normal":
-		v = float64(d.Mean) + random.NormFloat64()*float64(d.Deviation)
+		v = float64(d.Mean) + chance(id).NormFloat64()*float64(d.Deviation)
 	case "exponential":
-		v = random.ExpFloat64() * float64(d.Mean)
+		v = chance(id).ExpFloat64() * float64(d.Mean)
 	}
 	return time.Duration(min(max(v, 0), float64(MaxFaultWait)))
 }
@@ -309,11 +264,13 @@ func requestMatches(rule, method, pattern string) bool {
 }
 
 // take counts an operation and decides by chance, count and rate whether it is hit.
-func (r *faultRule) take() (delay time.Duration, hit bool) {
+// What chance decides about one identity does not depend on what others do, nor on the protocol: its decisions are
+// those of the seed and of its own operations before.
+func (r *faultRule) take(id iothub.ID) (delay time.Duration, hit bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.matched++
-	if r.matched <= r.Skip || r.Count > 0 && r.hits >= r.Count || r.Probability < 1 && r.random.Float64() >= r.Probability {
+	if r.matched <= r.Skip || r.Count > 0 && r.hits >= r.Count || r.Probability < 1 && r.chance(id).Float64() >= r.Probability {
 		return 0, false
 	}
 	if r.Action == FaultThrottle {
@@ -328,7 +285,25 @@ func (r *faultRule) take() (delay time.Duration, hit bool) {
 	}
 	r.hits++
 	if r.Action == FaultDelay {
-		delay = r.Delays.draw(r.random)
+		delay = r.Delays.duration(r.chance, id)
 	}
 	return delay, true
+}
+
+// maxChances is how many identities a rule keeps random numbers for; with more, all begin again.
+const maxChances = 100_000
+
+// chance returns the random numbers of an identity. Its caller holds mu.
+func (r *faultRule) chance(id iothub.ID) *rand.Rand {
+	random := r.random[id]
+	if random == nil {
+		if len(r.random) >= maxChances {
+			clear(r.random)
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write([]byte(id.String()))               // a hash takes everything
+		random = rand.New(rand.NewPCG(r.Seed, sum.Sum64())) //nolint:gosec // repeatable on purpose
+		r.random[id] = random
+	}
+	return random
 }

@@ -228,25 +228,32 @@ func TestFaultRulesOfEverythingElse(t *testing.T) {
 			t.Errorf("receives %+v", d.Message)
 		}
 		once(FaultOnREST, FaultRefuse)
-		if err := f.FaultRequest(WithoutFaults(ctx), "GET /twins/{deviceID}", "https", id); err != nil {
+		if err := f.FaultRequest(WithoutFaults(ctx), "GET /twins/{deviceID}", id); err != nil {
 			t.Errorf("an exempt request: %v", err)
 		}
-		wantCode(t, f.FaultRequest(ctx, "GET /twins/{deviceID}", "https", id), iothub.CodeThrottlingException)
-		if err := f.FaultRequest(ctx, "GET /twins/{deviceID}", "https", id); err != nil {
+		wantCode(t, f.FaultRequest(ctx, "GET /twins/{deviceID}", id), iothub.CodeThrottlingException)
+		if err := f.FaultRequest(ctx, "GET /twins/{deviceID}", id); err != nil {
 			t.Errorf("after the count: %v", err)
 		}
 		once("GET /devices/*", FaultHalfOpen)
 		for operation, want := range map[string]error{"GET /twins/{deviceID}": nil, "PUT /devices/{deviceID}": nil, "GET /devices/{deviceID}": ErrSilent} {
-			if err := f.FaultRequest(ctx, operation, "https", id); !errors.Is(err, want) {
+			if err := f.FaultRequest(ctx, operation, id); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", operation, err, want)
 			}
 		}
 		once(FaultOnConnect, FaultDisconnect)
-		if f.HandshakeFault("mqtt") {
+		shown := func(protocol string) FaultCertificateKind {
+			kind, err := f.FaultHandshake(ctx, protocol, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			return kind
+		}
+		if shown("mqtt") != "" {
 			t.Error("a bad certificate without a rule")
 		}
 		r := f.rule(FaultRule{Operation: FaultOnHandshake, Action: FaultCertificate, Protocols: []string{"mqtt"}})
-		if f.HandshakeFault("amqp") || !f.HandshakeFault("mqtt") || f.hits(r.ID) != 1 {
+		if shown("amqp") != "" || shown("mqtt") != CertificateUntrusted || f.hits(r.ID) != 1 {
 			t.Error("the rule about certificates")
 		}
 		if f.RemoveFaultRule(r.ID) != 1 || f.RemoveFaultRule(r.ID) != 0 || len(f.FaultRules()) != 1 {
@@ -298,7 +305,9 @@ func TestFaultRuleRefusals(t *testing.T) {
 	f := newFixture(t)
 	for name, r := range map[string]FaultRule{
 		"no operation": {Action: FaultDrop}, "an unknown operation": {Operation: "x", Action: FaultDrop}, "no action": {Operation: FaultOnTelemetry},
-		"an action of others": {Operation: FaultOnC2DSend, Action: FaultDrop}, "a protocol": {Operation: FaultOnTelemetry, Action: FaultDrop, Protocols: []string{"smtp"}},
+		"an action of others": {Operation: FaultOnC2D, Action: FaultRefuse}, "an unknown action": {Operation: FaultOnC2D, Action: "x"},
+		"a certificate": {Operation: FaultOnHandshake, Action: FaultCertificate, Certificate: "x"}, "a certificate of others": {Operation: FaultOnTelemetry, Action: FaultDrop, Certificate: CertificateExpired},
+		"a protocol":    {Operation: FaultOnTelemetry, Action: FaultDrop, Protocols: []string{"smtp"}},
 		"a probability": {Operation: FaultOnTelemetry, Action: FaultDrop, Probability: 1.5}, "a count": {Operation: FaultOnTelemetry, Action: FaultDrop, Count: -1},
 		"a code": {Operation: FaultOnTelemetry, Action: FaultRefuse, Code: 1}, "no rate": {Operation: FaultOnTelemetry, Action: FaultThrottle},
 		"no delay": {Operation: FaultOnTelemetry, Action: FaultDelay}, "a distribution": {Operation: FaultOnTelemetry, Action: FaultDelay, Delays: FaultDelays{Distribution: "x"}},

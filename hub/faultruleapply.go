@@ -26,6 +26,14 @@ type SilentClient interface {
 	Silence()
 }
 
+// Socket is a connection that is no device's: a back end's, or one that is in its TLS handshake.
+type Socket interface {
+	// Reset ends it with a TCP reset. It does not wait.
+	Reset(reason *iothub.Error)
+	// Silence is that of SilentClient.
+	Silence()
+}
+
 // delayLine keeps what is delayed in order among itself.
 type delayLine struct {
 	mu   sync.Mutex
@@ -41,7 +49,7 @@ func (h *Hub) fault(operation, protocol string, id iothub.ID) (faultEffect, bool
 		if !r.about(operation, protocol, id.DeviceID) {
 			continue
 		}
-		if delay, hit := r.take(); hit {
+		if delay, hit := r.take(id); hit {
 			h.note(Activity{Kind: ActivityFault, Event: EventHit, ID: id, Protocol: protocol, Operation: operation, Rule: r.ID})
 			h.o.Logger.Debug("a fault rule hits", "device", id, "rule", r.ID, "operation", operation, "action", string(r.Action))
 			return faultEffect{r, delay}, true
@@ -50,24 +58,91 @@ func (h *Hub) fault(operation, protocol string, id iothub.ID) (faultEffect, bool
 	return faultEffect{}, false
 }
 
-// HandshakeFault reports whether a rule shows a bad certificate in a TLS handshake.
-func (h *Hub) HandshakeFault(protocol string) bool {
-	_, hit := h.fault(FaultOnHandshake, protocol, iothub.ID{})
-	return hit
+// FaultHandshake applies the rules to a TLS handshake. The certificate to show is "" for the right one. An error ends the
+// handshake: ErrUnanswered after the socket was dealt with, ctx's, ServiceUnavailable while closing.
+func (h *Hub) FaultHandshake(ctx context.Context, protocol string, s Socket) (FaultCertificateKind, error) {
+	e, hit := h.fault(FaultOnHandshake, protocol, iothub.ID{})
+	if hit && e.rule.Action == FaultCertificate {
+		return e.rule.Certificate, nil
+	}
+	_, err := h.carryOut(ctx, e, hit, s)
+	return "", err
 }
 
 func (e *faultEffect) refusal() *iothub.Error {
 	return iothub.NewError(e.rule.Code, "Refused by the fault rule %s.", e.rule.ID)
 }
 
-// FaultRequest applies the rules to a request that comes over a protocol and has no connection of a device. A nil error lets it pass. Errors:
+// FaultRequest applies the rules to a request over HTTPS. A nil error lets it pass. Errors:
 // that of a rule, ErrUnanswered, ErrSilent, ctx's, ServiceUnavailable while closing.
-func (h *Hub) FaultRequest(ctx context.Context, operation, protocol string, id iothub.ID) error {
+func (h *Hub) FaultRequest(ctx context.Context, operation string, id iothub.ID) error {
 	if ctx.Value(exemption{}) != nil {
 		return nil
 	}
-	_, err := h.obey(ctx, operation, protocol, id, nil)
+	_, err := h.obey(ctx, operation, "https", id, nil)
 	return err
+}
+
+// FaultC2DSend applies the rules to a message of a back end. times says how often it shall be stored: never, if a rule loses
+// what it acknowledges. Errors: that of a rule, ErrUnanswered for no answer at all, ctx's, ServiceUnavailable while closing.
+func (h *Hub) FaultC2DSend(ctx context.Context, protocol string, id iothub.ID, s Socket) (times int, err error) {
+	e, hit := h.fault(FaultOnC2DSend, protocol, id)
+	if hit && e.rule.Acknowledge {
+		return 0, nil
+	}
+	twice, err := h.carryOut(ctx, e, hit, s)
+	switch {
+	case err != nil:
+		return 0, err
+	case twice:
+		return 2, nil
+	}
+	return 1, nil
+}
+
+// FaultEvents applies the rules to events that a back end is about to get. A nil error lets them pass. Errors: that of a rule, with
+// which the link ends; ErrUnanswered when the connection has been dealt with; ctx's, ServiceUnavailable while closing.
+// Without rules it costs one atomic load.
+func (h *Hub) FaultEvents(ctx context.Context, protocol string, s Socket) error {
+	e, hit := h.fault(FaultOnEvents, protocol, iothub.ID{})
+	if !hit {
+		return nil
+	}
+	_, err := h.carryOut(ctx, e, hit, s)
+	return err
+}
+
+// ServiceFault is what a rule does to a message that a back end is about to get.
+type ServiceFault struct {
+	// Delay, Twice and Lost say that it goes out later, twice or not at all.
+	Delay       time.Duration
+	Twice, Lost bool
+	// Err ends the link; ErrUnanswered says that the connection has been dealt with.
+	Err error
+}
+
+// Fault applies the rules to a message of the queue that a back end is about to get. It does not wait.
+func (q *ServiceQueue) Fault(protocol string, s Socket) ServiceFault {
+	operation := FaultOnFeedback
+	if q == q.h.FileNotifications() {
+		operation = FaultOnFileNotification
+	}
+	e, hit := q.h.fault(operation, protocol, iothub.ID{})
+	if !hit {
+		return ServiceFault{}
+	}
+	switch e.rule.Action {
+	case FaultDrop:
+		return ServiceFault{Lost: true}
+	case FaultDelay:
+		return ServiceFault{Delay: e.delay}
+	case FaultDuplicate:
+		return ServiceFault{Twice: true}
+	case FaultRefuse:
+		return ServiceFault{Err: e.refusal()}
+	}
+	e.cut(s)
+	return ServiceFault{Err: ErrUnanswered}
 }
 
 // exemption marks the context of a request that no fault rule is about.
@@ -79,9 +154,22 @@ func WithoutFaults(ctx context.Context) context.Context {
 	return context.WithValue(ctx, exemption{}, true)
 }
 
-// obey applies the rules to an operation that can wait. client is the device's, if it has a connection. twice says that it shall be done twice.
+// obey applies the rules to an operation of a device that can wait. client is the device's, if it has a connection. twice says that
+// it shall be done twice.
 func (h *Hub) obey(ctx context.Context, operation, protocol string, id iothub.ID, client Client) (twice bool, err error) {
 	e, hit := h.fault(operation, protocol, id)
+	if !hit {
+		return false, nil
+	}
+	var s Socket
+	if client != nil {
+		s = clientSocket{client}
+	}
+	return h.carryOut(ctx, e, hit, s)
+}
+
+// carryOut does what a rule that hit says to an operation that can wait; s is nil for a request over HTTPS.
+func (h *Hub) carryOut(ctx context.Context, e faultEffect, hit bool, s Socket) (twice bool, err error) {
 	if !hit {
 		return false, nil
 	}
@@ -93,27 +181,46 @@ func (h *Hub) obey(ctx context.Context, operation, protocol string, id iothub.ID
 	case FaultRefuse, FaultThrottle:
 		return false, e.refusal()
 	case FaultHalfOpen:
-		if client == nil {
+		if s == nil {
 			return false, ErrSilent
 		}
 	}
-	e.end(client)
+	e.cut(s)
 	return false, ErrUnanswered
 }
 
-// end does to a connection what the rule says, if that is to end it.
+// clientSocket is the socket of a device.
+type clientSocket struct{ client Client }
+
+func (c clientSocket) Reset(reason *iothub.Error) {
+	if f, ok := c.client.(FaultClient); ok {
+		f.InjectFault(iothub.Fault{Type: iothub.FaultKillTCP, CloseReason: reason.Message}, reason)
+	} else {
+		c.client.Disconnect(reason)
+	}
+}
+
+func (c clientSocket) Silence() {
+	if s, ok := c.client.(SilentClient); ok {
+		s.Silence()
+	}
+}
+
+// end is cut for a device; client may be nil.
 func (e *faultEffect) end(client Client) {
-	reason := iothub.NewError(iothub.CodeConnectionForcefullyClosedOnFaultInjection, "Closed by the fault rule %s.", e.rule.ID)
-	switch c, ok := client.(FaultClient); {
-	case client == nil:
+	if client != nil {
+		e.cut(clientSocket{client})
+	}
+}
+
+// cut does to a connection what the rule says, if that is to end it; s may be nil.
+func (e *faultEffect) cut(s Socket) {
+	switch {
+	case s == nil:
 	case e.rule.Action == FaultHalfOpen:
-		if s, ok := client.(SilentClient); ok {
-			s.Silence()
-		}
-	case e.rule.Action == FaultDisconnect && ok:
-		c.InjectFault(iothub.Fault{Type: iothub.FaultKillTCP, CloseReason: "fault rule " + e.rule.ID}, reason)
+		s.Silence()
 	case e.rule.Action == FaultDisconnect:
-		client.Disconnect(reason)
+		s.Reset(iothub.NewError(iothub.CodeConnectionForcefullyClosedOnFaultInjection, "Closed by the fault rule %s.", e.rule.ID))
 	}
 }
 
@@ -207,15 +314,5 @@ func (c *Connection) faultDesired(version int64, body []byte) bool {
 	default:
 		e.end(c.client)
 	}
-	return true
-}
-
-// faultDelivery applies the rules to a message that the device is about to get. lost says that it does not.
-func (h *Hub) faultDelivery(protocol string, id iothub.ID, client Client) (lost bool) {
-	e, hit := h.fault(FaultOnC2D, protocol, id)
-	if !hit {
-		return false
-	}
-	e.end(client)
 	return true
 }

@@ -15,6 +15,12 @@ type Measures struct {
 	DeviceTwinReads, TwinReads, Queries Results
 	// Activities count everything else that is remembered as an Activity, also after that is forgotten.
 	Activities map[ActivityCount]int64
+	// Ingress is how long the log took to store telemetry, of about one message in TelemetrySampling.
+	Ingress Latency
+	// Methods is how long direct methods took that were answered, EventReads how long it took to get a page of events.
+	Methods, EventReads Latency
+	// Twins and Requests are how long twin operations and admitted requests over HTTPS took, by their names.
+	Twins, Requests map[string]Latency
 	// Jobs counts the scheduled jobs that the hub knows, by what they do and how far they are.
 	Jobs map[JobKind]int
 }
@@ -43,7 +49,14 @@ type measures struct {
 	telemetryStored, telemetryRefused, telemetryThrottled atomic.Int64
 
 	deviceTwinReads, twinReads, queries results
+
+	ingress, methods, eventReads latency
+	twins, requests              latencies
 }
+
+// TelemetrySampling is of how many messages about one has its time taken: looking at the clock costs as much as
+// anything else that is done for a message.
+const TelemetrySampling = 16
 
 // results counts as it happens what Results tells.
 type results struct{ success, failure atomic.Int64 }
@@ -92,6 +105,8 @@ func (h *Hub) Measures() Measures {
 		TelemetryStored: h.measures.telemetryStored.Load(), TelemetryRefused: h.measures.telemetryRefused.Load(),
 		TelemetryThrottled: h.measures.telemetryThrottled.Load(),
 		DeviceTwinReads:    h.measures.deviceTwinReads.read(), TwinReads: h.measures.twinReads.read(), Queries: h.measures.queries.read(),
+		Ingress: h.measures.ingress.read(), Methods: h.measures.methods.read(), EventReads: h.measures.eventReads.read(),
+		Twins: h.measures.twins.read(), Requests: h.measures.requests.read(),
 		Activities: h.activities.countsNow(), Jobs: map[JobKind]int{},
 	}
 	h.jobs.mu.Lock()

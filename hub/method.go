@@ -56,10 +56,11 @@ func (h *Hub) InvokeMethod(ctx context.Context, id iothub.ID, req iothub.MethodR
 		return iothub.MethodResponse{}, err
 	}
 	req.RequestID = uuid.NewString()
-	ended := h.noteMethod(id, &req)
+	ended, began := h.noteMethod(id, &req), time.Now()
 	c, answer, err := h.callMethod(ctx, id, &req)
 	ended(c, answer, err)
 	if err == nil {
+		h.measures.methods.since(began)
 		h.Charge(len(answer.Payload))
 	}
 	return answer, err

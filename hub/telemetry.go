@@ -104,6 +104,9 @@ type storedCall struct {
 	done      func(error)
 	telemetry bool
 	call      func(store.LogRecord, error)
+	// uses counts, and began is when, if this one has its time taken.
+	uses  uint
+	began time.Time
 }
 
 // stored makes a done of the log from one of the front end. It may be called once. Telemetry is counted, events are not.
@@ -116,12 +119,22 @@ func (h *Hub) stored(done func(error), telemetry bool) func(store.LogRecord, err
 			if s.telemetry {
 				h.measures.telemetry(err)
 			}
+			if !s.began.IsZero() {
+				h.measures.ingress.since(s.began)
+				s.began = time.Time{}
+			}
 			s.done = nil
 			h.storedCalls.Put(s)
 			done(err)
 		}
 	}
 	s.done, s.telemetry = done, telemetry
+	if telemetry {
+		if s.uses%TelemetrySampling == 0 {
+			s.began = time.Now()
+		}
+		s.uses++
+	}
 	return s.call
 }
 

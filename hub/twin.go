@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubnerite/hubnerite/iothub"
 )
@@ -16,6 +17,7 @@ type Twin struct {
 // GetTwin returns a twin; see registry.Twin.
 func (h *Hub) GetTwin(ctx context.Context, id iothub.ID) (_ Twin, err error) {
 	defer h.measures.twinReads.count(&err)
+	defer h.measures.twins.of(twinRead).since(time.Now())
 	identity, twin, err := h.o.Registry.Twin(ctx, id)
 	if err != nil {
 		return Twin{}, err
@@ -32,6 +34,7 @@ func (h *Hub) withTwin(ctx context.Context, identity iothub.Identity, twin iothu
 // The notification is the patch as written, nulls included; a patch without
 // desired properties notifies nobody.
 func (h *Hub) PatchTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
+	defer h.measures.twins.of(twinPatch).since(time.Now())
 	return h.changeTwin(ctx, id, opUpdateTwin, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
 		identity, twin, err := h.o.Registry.PatchTwin(ctx, id, p, ifMatch)
 		return identity, twin, p.Desired, err
@@ -41,6 +44,7 @@ func (h *Hub) PatchTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, i
 // ReplaceTwin sets tags and desired properties and notifies the device of the
 // whole new desired section.
 func (h *Hub) ReplaceTwin(ctx context.Context, id iothub.ID, p iothub.TwinPatch, ifMatch string) (Twin, error) {
+	defer h.measures.twins.of(twinReplace).since(time.Now())
 	return h.changeTwin(ctx, id, opReplaceTwin, func() (iothub.Identity, iothub.Twin, map[string]any, error) {
 		identity, twin, err := h.o.Registry.ReplaceTwin(ctx, id, p, ifMatch)
 		desired := twin.Desired.Values
@@ -108,6 +112,7 @@ func (h *Hub) notifyDesired(p *peer, desired map[string]any, version int64) {
 // Twin returns the twin as the device sees it: JSON of desired and reported.
 func (c *Connection) Twin(ctx context.Context) (_ []byte, err error) {
 	defer c.h.measures.deviceTwinReads.count(&err)
+	defer c.h.measures.twins.of(twinDeviceRead).since(time.Now())
 	if c.closed.Load() {
 		return nil, errConnectionClosed()
 	}
@@ -133,6 +138,7 @@ func (c *Connection) Twin(ctx context.Context) (_ []byte, err error) {
 // reported version. ifVersion, when not nil, must be the current version
 // (PreconditionFailed). Bad JSON is IotHubFormatError, bad content ArgumentInvalid.
 func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64) (int64, error) {
+	defer c.h.measures.twins.of(twinReport).since(time.Now())
 	if c.closed.Load() {
 		return 0, errConnectionClosed()
 	}
@@ -140,10 +146,21 @@ func (c *Connection) Report(ctx context.Context, patch []byte, ifVersion *int64)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := c.h.obey(ctx, FaultOnTwinReport, c.o.Protocol, c.p.id, c.client); err != nil {
+	twice, err := c.h.obey(ctx, FaultOnTwinReport, c.o.Protocol, c.p.id, c.client)
+	if err != nil {
 		return 0, err
 	}
-	if err := c.h.admit(ctx, iothub.ThrottleTwinUpdate, 1, len(patch)); err != nil {
+	if twice {
+		if _, err := c.report(ctx, len(patch), values, ifVersion); err != nil {
+			return 0, err
+		}
+	}
+	return c.report(ctx, len(patch), values, ifVersion)
+}
+
+// report is Report after the fault rules; size is that of the patch in bytes.
+func (c *Connection) report(ctx context.Context, size int, values map[string]any, ifVersion *int64) (int64, error) {
+	if err := c.h.admit(ctx, iothub.ThrottleTwinUpdate, 1, size); err != nil {
 		return 0, err
 	}
 	c.p.twin.Lock()

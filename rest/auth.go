@@ -56,11 +56,13 @@ func (s *Server) handle(op operation) http.HandlerFunc {
 			s.writeError(w, r, legacy, err)
 			return
 		}
+		began, name := time.Now(), operationName(r)
+		defer func() { c.hub.ObserveRequest(name, time.Since(began)) }()
 		if !op.device {
 			c.id, err = pathID(r)
 		}
 		if err == nil {
-			err = c.hub.FaultRequest(r.Context(), operationName(r), "https", c.id)
+			err = c.hub.FaultRequest(r.Context(), name, c.id)
 		}
 		if err == nil {
 			err = c.admitTo(op)

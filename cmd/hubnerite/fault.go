@@ -17,7 +17,7 @@ type faultCmd struct {
 }
 
 type faultAddCmd struct {
-	Operation string `arg:"" help:"telemetry, c2d, c2d-send, method, twin-get, twin-report, twin-desired, connect, handshake, rest, or a request such as \"GET /twins/{deviceID}\"."`
+	Operation string `arg:"" help:"telemetry, c2d, c2d-send, feedback, file-notification, method, twin-get, twin-report, twin-desired, connect, events, handshake, rest, or a request such as \"GET /twins/{deviceID}\"."`
 	Action    string `arg:"" help:"drop, delay, duplicate, refuse, throttle, disconnect, halfOpen or certificate."`
 
 	Device       string   `placeholder:"ID" help:"Only this device; * and ? stand for any characters and any one."`
@@ -32,7 +32,8 @@ type faultAddCmd struct {
 	Max          string   `placeholder:"DURATION" help:"Delay uniformly from --delay to this."`
 	Deviation    string   `placeholder:"DURATION" help:"Standard deviation of normal delays."`
 	Distribution string   `placeholder:"NAME" default:"fixed" enum:"fixed,uniform,normal,exponential" help:"Of delays: fixed, uniform, normal or exponential (${default})."`
-	Acknowledge  bool     `help:"Acknowledge the telemetry that is dropped."`
+	Acknowledge  bool     `help:"Acknowledge the telemetry, or the back end's message, that is dropped."`
+	Certificate  string   `placeholder:"KIND" help:"What is wrong with the certificate: untrusted, expired or wrongName (untrusted)."`
 }
 
 // Run adds a rule.
@@ -52,6 +53,7 @@ func (c *faultAddCmd) Run(a *app) error {
 	set("code", c.Code, c.Code != "")
 	set("rate", c.Rate, c.Rate != 0)
 	set("acknowledge", true, c.Acknowledge)
+	set("certificate", c.Certificate, c.Certificate != "")
 	if c.Delay != "" {
 		delay := map[string]any{"distribution": c.Distribution}
 		switch c.Distribution {

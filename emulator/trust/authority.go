@@ -127,7 +127,16 @@ func (a *Authority) serves(leaf *x509.Certificate, names Names, now time.Time) b
 		!now.Before(leaf.NotBefore) && now.Before(end) && names.equal(leaf)
 }
 
+// issue makes a server certificate that lasts as long as it may.
 func (a *Authority) issue(names Names, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	end := now.Add(serverLifetime)
+	if end.After(a.Certificate.NotAfter) {
+		end = a.Certificate.NotAfter
+	}
+	return a.issueFor(names, now.Add(-backdate), end)
+}
+
+func (a *Authority) issueFor(names Names, notBefore, notAfter time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -136,15 +145,11 @@ func (a *Authority) issue(names Names, now time.Time) (*x509.Certificate, *ecdsa
 	if err != nil {
 		return nil, nil, err
 	}
-	end := now.Add(serverLifetime)
-	if end.After(a.Certificate.NotAfter) {
-		end = a.Certificate.NotAfter
-	}
 	leaf, err := sign(&x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{Organization: []string{"Hubnerite"}, CommonName: "localhost"},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              end,
+		NotBefore:             notBefore,
+		NotAfter:              notAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,

@@ -2,7 +2,9 @@ package trust
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,6 +150,27 @@ func (s *Server) Cover(hosts []string, now time.Time) error {
 		s.others[strings.ToLower(host)] = c
 	}
 	return nil
+}
+
+// Issue makes a certificate of the authority for exactly these names and this time, which need not make sense: it is for faults. Without an
+// authority of its own, because the certificate was given, there is an error.
+func (s *Server) Issue(hosts []string, notBefore, notAfter time.Time) (tls.Certificate, error) {
+	if s.authority == nil {
+		return tls.Certificate{}, errors.New("the certificate was given, and with it no authority that could sign another one")
+	}
+	var names Names
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			names.IP = append(names.IP, ip)
+		} else {
+			names.DNS = append(names.DNS, host)
+		}
+	}
+	leaf, key, err := s.authority.issueFor(names, notBefore, notAfter)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw, s.authority.Certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // Uncover takes Cover back.
