@@ -49,7 +49,7 @@ func TestDetachIsAnsweredAfterTheHandler(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
 	defer func() { _ = server.Close(); <-done }()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	sessions := make([]*goamqp.Session, 2)
 	for i := range sessions {

@@ -27,7 +27,7 @@ func dial(t testing.TB, address string, o *client.ConnOptions) *client.Conn {
 
 // limit is a context that ends before the test binary's time-out.
 func limit(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -92,7 +92,9 @@ func TestClientManyMessagesInOrder(t *testing.T) {
 	out := sendLink(t, session(t, conn), "q", nil)
 	in := receiveLink(t, session(t, conn), "q", &client.ReceiverOptions{Credit: 7})
 	const n = 3000
+	sent := make(chan struct{})
 	go func() {
+		defer close(sent)
 		for i := range n {
 			if _, err := out.SendWithReceipt(context.Background(), client.NewMessage(fmt.Append(nil, i)), nil); err != nil {
 				t.Errorf("send %d: %v", i, err)
@@ -112,6 +114,7 @@ func TestClientManyMessagesInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	<-sent
 }
 
 func TestClientOutcomes(t *testing.T) {

@@ -318,7 +318,7 @@ func TestOversizedFrames(t *testing.T) {
 // wantEnd waits for the end of the stream.
 func (p *rawPeer) wantEnd() {
 	p.t.Helper()
-	_ = p.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = p.nc.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.Copy(io.Discard, p.nc); err != nil && errors.Is(err, net.ErrClosed) {
 		p.t.Error(err)
 	}

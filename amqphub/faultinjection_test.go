@@ -73,9 +73,7 @@ func (r *rig) endOf(snd *goamqp.Sender) error {
 	r.t.Helper()
 	var err error
 	r.eventually("the end of a link", func() bool {
-		ctx, cancel := context.WithTimeout(r.ctx(), 5*time.Second)
-		defer cancel()
-		err = snd.Send(ctx, goamqp.NewMessage([]byte("x")), nil)
+		err = snd.Send(r.ctx(), goamqp.NewMessage([]byte("x")), nil)
 		var rejected *goamqp.Error
 		return err != nil && !errors.As(err, &rejected) || errors.As(err, new(*goamqp.LinkError))
 	})

@@ -26,6 +26,12 @@ type rawFrame struct {
 // dialRaw connects, proves the service policy by SASL PLAIN, and opens.
 func (r *rig) dialRaw(maxFrame uint32) *rawPeer {
 	r.t.Helper()
+	return r.dialRawAs("service@sas.root.hub1", r.token("service"), maxFrame)
+}
+
+// dialRawAs is dialRaw with the credentials of SASL PLAIN.
+func (r *rig) dialRawAs(user, password string, maxFrame uint32) *rawPeer {
+	r.t.Helper()
 	nc, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
@@ -35,7 +41,7 @@ func (r *rig) dialRaw(maxFrame uint32) *rawPeer {
 	p.bytes(wire.AppendProtocolHeader(nil, wire.ProtocolSASL))
 	p.header()
 	p.next() // mechanisms
-	p.send(&wire.SASLInit{Mechanism: "PLAIN", InitialResponse: []byte("\x00service@sas.root.hub1\x00" + r.token("service"))}, nil)
+	p.send(&wire.SASLInit{Mechanism: "PLAIN", InitialResponse: []byte("\x00" + user + "\x00" + password)}, nil)
 	if outcome, ok := p.next().p.(*wire.SASLOutcome); !ok || outcome.Result != wire.SASLOK {
 		r.t.Fatal("not let in")
 	}

@@ -80,7 +80,7 @@ func newRig(t testing.TB) *rig {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.server.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = r.server.Shutdown(ctx)
 		<-done
@@ -111,7 +111,7 @@ func (r *rig) token(policy string) string {
 }
 
 func (r *rig) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	r.t.Cleanup(cancel)
 	return ctx
 }

@@ -15,61 +15,79 @@ import (
 	"github.com/hubnerite/hubnerite/iothub"
 )
 
-// TestNoConnect: a peer that connects and stalls is cut, before the handshake,
+// TestNoConnect: a peer that connects and stalls is cut when the time is over,
 // before CONNECT and in the middle of it.
 func TestNoConnect(t *testing.T) {
-	w := newWorld(t, Options{ConnectTimeout: 100 * time.Millisecond})
-	connect := mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))
-	for name, start := range map[string][]byte{
-		"nothing": nil, "one byte": connect[:1], "no body": connect[:3], "half a body": connect[:60],
-	} {
+	for name, part := range map[string]int{"nothing": 0, "one byte": 1, "no body": 3, "half a body": 60} {
 		t.Run(name, func(t *testing.T) {
-			c := w.dial()
-			c.Send(start)
-			c.ExpectClose()
+			inBubble(t, Options{ConnectTimeout: 10 * time.Second}, func(t *testing.T, w *world) {
+				c, start := w.dial(), time.Now()
+				c.Send(mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))[:part])
+				c.ExpectClose()
+				if d := time.Since(start); d != 10*time.Second {
+					t.Errorf("cut after %v", d)
+				}
+				w.logged("level=WARN", "no CONNECT in time")
+			})
 		})
 	}
+}
+
+// TestNoConnectOverTCP: the end that the stalled peer sees is an orderly one.
+func TestNoConnectOverTCP(t *testing.T) {
+	w := newWorld(t, Options{ConnectTimeout: 2 * time.Second})
+	c := w.dial()
+	c.Send(mqtttest.AppendConnect(nil, w.connectOptions(testDevice()))[:60])
+	c.ExpectClose()
 	w.logged("level=WARN", "no CONNECT in time")
 }
 
 // TestTrickle: bytes that come one by one do not stretch the connect time-out.
 func TestTrickle(t *testing.T) {
-	w := newWorld(t, Options{ConnectTimeout: 200 * time.Millisecond})
-	c := w.dial()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for _, b := range bytes.Repeat([]byte{0x10, 0xff, 0x7f}, 1000) {
-			if _, err := c.Write([]byte{b}); err != nil {
-				return
+	inBubble(t, Options{ConnectTimeout: 2 * time.Second}, func(t *testing.T, w *world) {
+		c, start := w.dial(), time.Now()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for _, b := range bytes.Repeat([]byte{0x10, 0xff, 0x7f}, 1000) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
 			}
-			<-tick.C
+		}()
+		c.ExpectClose()
+		if d := time.Since(start); d != 2*time.Second {
+			t.Errorf("cut after %v", d)
 		}
-	}()
-	c.ExpectClose()
-	<-ended
+		<-ended
+	})
 }
 
 // TestStallInFrame: keep-alive cuts a peer that stops in the middle of a packet.
 func TestStallInFrame(t *testing.T) {
-	w := newWorld(t, Options{})
-	c := w.dial()
-	o := w.connectOptions(testDevice())
-	o.KeepAlive = 1
-	if _, code := c.Connect(o); code != 0 {
-		t.Fatal(code)
-	}
-	whole := mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", make([]byte, 1000), 1, 1)
-	c.Send(whole[:500])
-	c.ExpectClose()
+	inBubble(t, Options{}, func(t *testing.T, w *world) {
+		c := w.dial()
+		o := w.connectOptions(testDevice())
+		o.KeepAlive = 1
+		if _, code := c.Connect(o); code != 0 {
+			t.Fatal(code)
+		}
+		start := time.Now()
+		whole := mqtttest.AppendPublish(nil, "devices/dev-1/messages/events/", make([]byte, 1000), 1, 1)
+		c.Send(whole[:500])
+		c.ExpectClose()
+		if d := time.Since(start); d != 1500*time.Millisecond {
+			t.Errorf("cut after %v", d)
+		}
+	})
 }
 
 // TestPeerThatNeverReads: a device that floods the hub with requests and reads
 // no answer is cut by the write time-out, and others do not notice.
 func TestPeerThatNeverReads(t *testing.T) {
-	w := newWorld(t, Options{WriteTimeout: 200 * time.Millisecond})
+	// Long enough for a write to the other device on a machine that is busy.
+	w := newWorld(t, Options{WriteTimeout: 3 * time.Second})
 	big := map[string]any{}
 	for i := range 7 {
 		big[fmt.Sprint("k", i)] = strings.Repeat("x", 4000)
@@ -81,6 +99,9 @@ func TestPeerThatNeverReads(t *testing.T) {
 	c.Subscribe(1, "$iothub/twin/res/#", 0)
 	request := bytes.Repeat(mqtttest.AppendPublish(nil, "$iothub/twin/GET/?$rid=1", nil, 0, 0), 100)
 	flooding := make(chan struct{})
+	if err := c.SetWriteDeadline(time.Time{}); err != nil { // it floods as long as it may
+		t.Fatal(err)
+	}
 	go func() {
 		defer close(flooding)
 		for {
@@ -225,24 +246,34 @@ func FuzzConnection(f *testing.F) {
 
 // TestStallInHandshake: the connect time-out covers the TLS handshake.
 func TestStallInHandshake(t *testing.T) {
-	w := newWorld(t, Options{ConnectTimeout: 100 * time.Millisecond})
+	certificate := selfSigned(t, testHost)
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	for _, begin := range []string{"", "\x16\x03\x01"} {
+		inBubble(t, Options{ConnectTimeout: 10 * time.Second}, func(t *testing.T, w *world) {
+			here, there := net.Pipe()
+			served := make(chan struct{})
+			go func() {
+				w.server.ServeConn(tls.Server(there, config), "mqtt")
+				close(served)
+			}()
+			client, start := mqtttest.New(t, here), time.Now()
+			client.Send([]byte(begin))
+			client.ExpectClose()
+			if d := time.Since(start); d != 10*time.Second {
+				t.Errorf("cut after %v", d)
+			}
+			<-served
+		})
+	}
+	// Plain MQTT on a TLS port is refused at once; what comes back is an alert.
+	w := newWorld(t, Options{})
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := tls.NewListener(inner, &tls.Config{Certificates: []tls.Certificate{selfSigned(t, testHost)}, MinVersion: tls.VersionTLS12})
+	l := tls.NewListener(inner, config)
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(l, "mqtt") }()
-	for _, start := range []string{"", "\x16\x03\x01"} {
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := mqtttest.New(t, c)
-		client.Send([]byte(start))
-		client.ExpectClose()
-	}
-	// Plain MQTT on a TLS port is refused at once; what comes back is an alert.
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +315,10 @@ func TestConnectStorm(t *testing.T) {
 	for _, c := range clients {
 		all.Go(func() {
 			for {
-				// The survivor answers, the others end.
+				w.server.mu.Lock()
+				left := len(w.server.conns)
+				w.server.mu.Unlock()
+				// The survivor answers, the others end. Whoever answers when one is left is that one.
 				if _, err := c.Write([]byte{mqtttest.Pingreq << 4, 0}); err != nil {
 					return
 				}
@@ -297,9 +331,6 @@ func TestConnectStorm(t *testing.T) {
 						break
 					}
 				}
-				w.server.mu.Lock()
-				left := len(w.server.conns)
-				w.server.mu.Unlock()
 				if left == 1 {
 					alive <- c
 					return

@@ -38,7 +38,7 @@ func TestEventHubConnectionStrings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		properties, err := client.GetEventHubProperties(ctx, nil)
 		if err != nil || properties.Name != info.EventHub.EntityPath || len(properties.PartitionIDs) != 7 {
 			t.Errorf("%+v, %v", properties, err)

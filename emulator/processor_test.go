@@ -95,7 +95,7 @@ func startProcessor(t *testing.T, text string, roots *x509.CertPool, store *chec
 	yes := true
 	p := &processor{t: t, partitions: map[string]bool{}, changed: make(chan struct{})}
 	run, err := azeventhubs.NewProcessor(client, store, &azeventhubs.ProcessorOptions{
-		UpdateInterval: 100 * time.Millisecond, PartitionExpirationDuration: time.Second,
+		UpdateInterval: 100 * time.Millisecond, PartitionExpirationDuration: 5 * time.Second,
 		StartPositions: azeventhubs.StartPositions{Default: azeventhubs.StartPosition{Earliest: &yes}},
 	})
 	if err != nil {
@@ -137,7 +137,8 @@ func (p *processor) read(ctx context.Context, partition *azeventhubs.ProcessorPa
 		p.change(func() { delete(p.partitions, id) })
 	}()
 	for {
-		wait, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		// Long enough to open a link on a busy machine; whoever takes the partition over ends it before.
+		wait, cancel := context.WithTimeout(ctx, 10*time.Second)
 		events, err := partition.ReceiveEvents(wait, 10, nil)
 		cancel()
 		for _, e := range events {
@@ -171,7 +172,7 @@ func (p *processor) change(how func()) {
 // wait waits until the condition holds, which is called with mu held.
 func (p *processor) wait(what string, condition func() bool) {
 	p.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		p.mu.Lock()
 		ok, changed := condition(), p.changed

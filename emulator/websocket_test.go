@@ -26,7 +26,7 @@ type webSocket struct {
 func openWebSocket(t *testing.T, e *emulator.Emulator, path, subprotocol string) *webSocket {
 	t.Helper()
 	// The context also ends what waits for the emulator in vain.
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://localhost:"+strconv.Itoa(e.Info().Ports.HTTPS)+path, nil)
 	if err != nil {

@@ -295,7 +295,7 @@ func TestWebSocketWrite(t *testing.T) {
 // The answer to a ping does not fall to the deadline of an earlier write.
 func TestWebSocketPing(t *testing.T) {
 	s := serveWebSockets(t, func(ctx context.Context, c net.Conn, protocol string) {
-		if err := c.SetWriteDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Error(err)
 		}
 		if _, err := c.Write([]byte("first")); err != nil {
@@ -425,7 +425,7 @@ func TestWebSocketStalledPeer(t *testing.T) {
 		t.Errorf("Write: %v", err)
 	}
 	// What was sent may be read, and then the connection is at its end.
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -485,9 +485,10 @@ func TestWebSocketShutdown(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- s.api.Shutdown(ctx) }()
 		for { // until Shutdown has begun
-			_, answer, err := websocket.Dial(t.Context(), s.http.URL+"/$iothub/websocket",
+			early, answer, err := websocket.Dial(t.Context(), s.http.URL+"/$iothub/websocket",
 				&websocket.DialOptions{HTTPClient: s.http.Client(), Subprotocols: []string{"mqtt"}})
 			if err == nil {
+				t.Cleanup(func() { _ = early.CloseNow() })
 				<-running
 				continue
 			}

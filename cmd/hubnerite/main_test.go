@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 // its emulator.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		text, err := os.ReadFile(path)
 		if err == nil {
 			var info emulator.Info
@@ -93,7 +93,7 @@ func readyVariable(ts *testscript.TestScript, _ bool, args []string) {
 
 // gone waits until a file is not there any more.
 func gone(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); os.IsNotExist(err) {
 			return
 		}

@@ -56,7 +56,7 @@ func Freeze(t testing.TB, e *emulator.Emulator, at time.Time) {
 }
 
 // closeTimeout is how long a test's emulator waits for its clients at the end.
-const closeTimeout = 5 * time.Second
+const closeTimeout = time.Minute
 
 // Run starts an emulator on free ports of the loopback interface that keeps all
 // in memory, and closes it when the test ends. It logs to the test's output.

@@ -29,7 +29,7 @@ const (
 )
 
 // Timeout bounds every read of a Client.
-const Timeout = 10 * time.Second
+const Timeout = time.Minute
 
 // Packet is a received packet. Topic, ID, QoS, Dup, Retain and Payload are set
 // for PUBLISH; ID for acknowledgements; Payload holds what follows it.
