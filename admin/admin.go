@@ -91,7 +91,7 @@ func New(o Options) http.Handler {
 	}
 	s := &server{Options: o}
 	mux := chi.NewRouter()
-	mux.Use(s.recoverPanics, s.secure, s.demandToken, s.chooseHub)
+	mux.Use(s.recoverPanics, s.secure, s.demandToken, s.chooseHub, unescapePath)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, fmt.Sprintf("There is no %q; see /docs.", r.URL.Path))
 	})
@@ -128,6 +128,7 @@ func New(o Options) http.Handler {
 	s.registerFaults()
 	s.registerRouting()
 	s.registerConsumerGroups()
+	s.registerDevices()
 	s.registerC2D()
 	s.registerFileUpload()
 	s.registerCertificates()

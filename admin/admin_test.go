@@ -29,7 +29,7 @@ func TestInfo(t *testing.T) {
 	w := newWorld(t)
 	var got map[string]any
 	w.decode(w.get("/info"), 200, &got)
-	want := `{"adminUrl":"","caBundleFile":"","caFile":"","connectionStrings":{},"devices":{},"eventHub":{"connectionString":"","entityPath":""},"hostName":"localhost","hostNames":[],` +
+	want := `{"adminUrl":"","caBundleFile":"","caFile":"","connectionStrings":{},"deviceCount":0,"devices":{},"eventHub":{"connectionString":"","entityPath":""},"hostName":"localhost","hostNames":[],` +
 		`"pid":7,"ports":{"admin":8484,"amqp":0,"https":0,"mqtt":8883},"storage":{"connectionString":""},"version":"1.2.3"}`
 	if text, err := json.Marshal(got); err != nil || string(text) != want {
 		t.Errorf("info %s, want %s (%v)", text, want, err)
@@ -120,8 +120,8 @@ func TestDocumentation(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	w := newWorld(t)
 	var problem huma.ErrorModel
-	w.decode(w.get("/devices"), http.StatusNotFound, &problem)
-	if !strings.Contains(problem.Detail, "/devices") {
+	w.decode(w.get("/device"), http.StatusNotFound, &problem)
+	if !strings.Contains(problem.Detail, "/device") {
 		t.Errorf("detail %q", problem.Detail)
 	}
 }

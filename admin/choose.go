@@ -69,3 +69,15 @@ func (s *server) describeHubParameter() {
 		}
 	}
 }
+
+// unescapePath has the router see a path as it means, so that parameters are not escaped: IDs may have characters that some clients
+// escape and others do not. A slash that is escaped stays so.
+func unescapePath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawPath != "" && !strings.Contains(strings.ToLower(r.URL.RawPath), "%2f") && !strings.HasPrefix(r.URL.Path, servicePrefix+"/") {
+			r = r.Clone(r.Context())
+			r.URL.RawPath = ""
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,5 +1,11 @@
 package admin
 
+import (
+	"fmt"
+
+	"github.com/hubnerite/hubnerite/iothub"
+)
+
 // Info describes a running emulator. GET /info answers it and the ready file
 // holds the same JSON, so that a program that starts the emulator on free ports
 // learns all it needs from either.
@@ -24,8 +30,22 @@ type Info struct {
 	EventHub          EventHub          `json:"eventHub" doc:"How to read telemetry with the Event Hubs SDKs."`
 	Storage           Storage           `json:"storage" doc:"The emulator's own storage account."`
 	// Devices are the connection strings of the devices that the emulator was
-	// started with, by device ID.
-	Devices map[string]string `json:"devices" doc:"Device connection strings by device ID."`
+	// started with, by device ID; DeviceCount is how many devices the hub has now.
+	Devices     map[string]string `json:"devices" doc:"Connection strings of the devices of the configuration, by device ID; GET /devices has all."`
+	DeviceCount int               `json:"deviceCount" doc:"How many devices the hub has; GET /devices lists them with their connection strings."`
+}
+
+// DeviceConnectionString returns the connection string of a device or module of the hub that the info describes.
+// It never carries a port: device SDKs dial fixed ones.
+func (i *Info) DeviceConnectionString(d iothub.Identity) string {
+	s := fmt.Sprintf("HostName=%s;DeviceId=%s", i.HostName, d.ID.DeviceID)
+	if d.ID.IsModule() {
+		s += ";ModuleId=" + d.ID.ModuleID
+	}
+	if d.Authentication.Type == iothub.AuthSAS {
+		return s + ";SharedAccessKey=" + d.Authentication.SymmetricKey.PrimaryKey
+	}
+	return s + ";x509=true"
 }
 
 // EventHub is the Event Hubs-compatible endpoint. Its key is that of the access

@@ -7,6 +7,8 @@ import (
 	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hubnerite/hubnerite/iothub"
 )
 
 // Simulation is a group of simulated devices with what they have done since it began.
@@ -32,6 +34,8 @@ type Simulating interface {
 	DeleteSimulation(hub, id string) error
 	// DeleteSimulations ends all of a hub.
 	DeleteSimulations(hub string) error
+	// Playing returns a function that names the simulation that plays a device or module, "" for none.
+	Playing(hub string) (func(iothub.ID) string, error)
 }
 
 type (

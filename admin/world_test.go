@@ -97,16 +97,20 @@ func (w *world) connect(id iothub.ID) *hub.Connection {
 	if _, err := w.hub.CreateIdentity(context.Background(), id, iothub.IdentityRequest{}); err != nil {
 		w.t.Fatal(err)
 	}
-	g := iothub.Grant{
-		Identity: id, Rights: iothub.DeviceConnect, Resource: id.ResourcePath(), Expiry: time.Now().Add(time.Hour),
-		AuthMethod: iothub.AuthMethod{Scope: "device", Type: "sas", Issuer: "iothub"},
-	}
-	c, err := w.hub.Connect(context.Background(), id, hub.ConnectionOptions{Grant: g, Protocol: "mqtt", ModelID: "dtmi:com:example:T;1"}, deaf{})
+	c, err := w.hub.Connect(context.Background(), id, hub.ConnectionOptions{Grant: grantOf(id), Protocol: "mqtt", ModelID: "dtmi:com:example:T;1"}, deaf{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(c.Close)
 	return c
+}
+
+// grantOf is that of the identity's own key.
+func grantOf(id iothub.ID) iothub.Grant {
+	return iothub.Grant{
+		Identity: id, Rights: iothub.DeviceConnect, Resource: id.ResourcePath(), Expiry: time.Now().Add(time.Hour),
+		AuthMethod: iothub.AuthMethod{Scope: "device", Type: "sas", Issuer: "iothub"},
+	}
 }
 
 // deaf is a client that takes nothing from the hub.

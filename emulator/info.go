@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -74,6 +75,10 @@ func (h *hosted) info() Info {
 	if e.cfg.StorageConnectionString == "" {
 		info.Storage.Container = e.cfg.StorageContainer
 	}
+	// The number is kept in memory, and a hub that closes says 0.
+	if counts, err := l.hub.Counts(context.Background()); err == nil {
+		info.DeviceCount = counts.Devices
+	}
 	for _, d := range l.devices {
 		info.Devices[d.ID.DeviceID] = DeviceConnectionString(info, d)
 	}
@@ -94,14 +99,7 @@ func ServiceConnectionString(info Info, policy, key string) string {
 // DeviceConnectionString returns the connection string of a device or module.
 // It never carries a port: device SDKs dial fixed ones.
 func DeviceConnectionString(info Info, d iothub.Identity) string {
-	s := fmt.Sprintf("HostName=%s;DeviceId=%s", info.HostName, d.ID.DeviceID)
-	if d.ID.IsModule() {
-		s += ";ModuleId=" + d.ID.ModuleID
-	}
-	if d.Authentication.Type == iothub.AuthSAS {
-		return s + ";SharedAccessKey=" + d.Authentication.SymmetricKey.PrimaryKey
-	}
-	return s + ";x509=true"
+	return info.DeviceConnectionString(d)
 }
 
 // eventHubPolicy is the access policy of the Event Hubs connection strings: the

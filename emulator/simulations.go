@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/hubnerite/hubnerite/admin"
+	"github.com/hubnerite/hubnerite/iothub"
 	"github.com/hubnerite/hubnerite/seed"
 	"github.com/hubnerite/hubnerite/simulate"
 )
@@ -88,6 +89,15 @@ func (e *Emulator) DeleteSimulations(hub string) error {
 		simulator.Delete(status.ID)
 	}
 	return nil
+}
+
+// Playing returns a function that names the simulation that plays a device or module of a hub, "" for none.
+func (e *Emulator) Playing(hub string) (func(iothub.ID) string, error) {
+	h := e.named(hub)
+	if h == nil {
+		return nil, noHub(hub)
+	}
+	return h.now.Load().simulator.Playing(), nil
 }
 
 func simulationOf(s simulate.Status, err error) (Simulation, error) {

@@ -91,3 +91,8 @@ func (h *Hub) Report(ctx context.Context, id iothub.ID, patch map[string]any) er
 func (h *Hub) SetModelID(ctx context.Context, id iothub.ID, modelID string) error {
 	return h.o.Registry.SetModelID(ctx, id, modelID)
 }
+
+// CreateWithTwin adds one device or module with what its twin begins with, and tells of it as CreateIdentity does.
+func (h *Hub) CreateWithTwin(ctx context.Context, s Seeded) (Identity, error) {
+	return h.create(ctx, s.creation())
+}

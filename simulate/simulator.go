@@ -64,6 +64,8 @@ type simulation struct {
 	spec    seed.Simulation
 	plan    *plan
 	devices []*device
+	// identities are those of the devices, made when somebody asks.
+	identities func() map[iothub.ID]bool
 	// ended says that nothing of it is done any more.
 	ended atomic.Bool
 
@@ -161,6 +163,13 @@ func (s *Simulator) prepare(id string, spec seed.Simulation) (*simulation, error
 		}
 		made.devices = append(made.devices, newDevice(s, made, identity, number))
 	}
+	made.identities = sync.OnceValue(func() map[iothub.ID]bool {
+		all := make(map[iothub.ID]bool, len(made.devices))
+		for _, d := range made.devices {
+			all[d.id] = true
+		}
+		return all
+	})
 	return made, nil
 }
 
@@ -259,6 +268,19 @@ func (s *Simulator) Get(id string) (status Status, ok bool) {
 		return Status{}, false
 	}
 	return one.status(), true
+}
+
+// Playing returns a function that gives the ID of the simulation that plays a device or module, "" for none. It knows the simulations that there are now.
+func (s *Simulator) Playing() func(iothub.ID) string {
+	all := s.all()
+	return func(id iothub.ID) string {
+		for _, one := range all {
+			if one.identities()[id] {
+				return one.id
+			}
+		}
+		return ""
+	}
 }
 
 // Delete ends a simulation and reports whether there was one. Its devices leave and stay registered.

@@ -119,12 +119,20 @@ func (a *app) info() (emulator.Info, error) {
 		err = errors.New("the answer describes no emulator")
 	}
 	if a.hub != "" && errors.Is(err, errNotFound) {
-		return info, fmt.Errorf("the emulator at %s has no hub %q; \"%s hub list\" tells which it has", a.adminURL, a.hub, programName())
+		return info, a.noHub(err)
 	}
 	if err != nil && !strings.HasPrefix(err.Error(), "no emulator") {
 		err = fmt.Errorf("%s is not an emulator's management address: %w", a.adminURL, err)
 	}
 	return info, err
+}
+
+// noHub says in the place of an error that --hub names no hub, when it is that.
+func (a *app) noHub(err error) error {
+	if a.hub != "" && errors.Is(err, errNotFound) {
+		return fmt.Errorf("the emulator at %s has no hub %q; \"%s hub list\" tells which it has", a.adminURL, a.hub, programName())
+	}
+	return err
 }
 
 // service is a client of the hub's service API with the rights of iothubowner.

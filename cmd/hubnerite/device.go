@@ -15,17 +15,15 @@ import (
 // deviceCmd groups the device commands.
 type deviceCmd struct {
 	Create deviceCreateCmd `cmd:"" help:"Create devices and print their connection strings."`
-	List   deviceListCmd   `cmd:"" help:"List the devices, the first 1000 of them."`
+	List   deviceListCmd   `cmd:"" help:"List the devices with their connections."`
 	Show   deviceShowCmd   `cmd:"" help:"Print the identity of a device, keys included."`
 	Delete deviceDeleteCmd `cmd:"" help:"Delete devices with their twins, modules and waiting messages."`
 }
 
 // device is what the commands read of the service API's device.
 type device struct {
-	DeviceID        string                `json:"deviceId"`
-	Status          iothub.Status         `json:"status"`
-	ConnectionState string                `json:"connectionState"`
-	Authentication  iothub.Authentication `json:"authentication"`
+	DeviceID       string                `json:"deviceId"`
+	Authentication iothub.Authentication `json:"authentication"`
 }
 
 func (d device) connectionString(info emulator.Info) string {
@@ -68,32 +66,75 @@ func (c *deviceCreateCmd) Run(a *app) error {
 }
 
 type deviceListCmd struct {
-	JSON bool `name:"json" help:"Print the identities as the service API answers them."`
+	Search string `placeholder:"TEXT" help:"Only devices whose ID has this in it; with * and ? the whole ID must match."`
+	State  string `enum:",connected,disconnected" default:"" placeholder:"STATE" help:"Only those that are connected, or disconnected."`
+	JSON   bool   `name:"json" help:"Print them as the management API answers them, connection strings included."`
 }
 
 // Run lists the devices.
 func (c *deviceListCmd) Run(a *app) error {
-	s, err := a.service()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := s.call(http.MethodGet, "/devices", url.Values{"top": {"1000"}}, nil, nil, &raw); err != nil {
-		return err
-	}
 	if c.JSON {
-		return printJSON(a, raw)
-	}
-	var devices []device
-	if err := json.Unmarshal(raw, &devices); err != nil {
-		return err
+		all := []json.RawMessage{}
+		if err := eachDevice(a, c, func(one json.RawMessage) error { all = append(all, one); return nil }); err != nil {
+			return err
+		}
+		text, err := json.Marshal(all)
+		if err != nil {
+			return err
+		}
+		return printJSON(a, text)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "DEVICE\tSTATUS\tCONNECTION")
-	for _, d := range devices {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", d.DeviceID, d.Status, d.ConnectionState)
+	err := eachDevice(a, c, func(one json.RawMessage) error {
+		var d struct {
+			DeviceID   string
+			Status     string
+			Connection *struct{ Protocol string }
+		}
+		if err := json.Unmarshal(one, &d); err != nil {
+			return err
+		}
+		state := "Disconnected"
+		if d.Connection != nil {
+			state = "Connected (" + d.Connection.Protocol + ")"
+		}
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\n", d.DeviceID, d.Status, state)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return w.Flush()
+}
+
+// eachDevice calls yield with the devices of all pages.
+func eachDevice(a *app, c *deviceListCmd, yield func(json.RawMessage) error) error {
+	for after := ""; ; {
+		query := url.Values{"limit": {"1000"}, "after": {after}, "search": {c.Search}}
+		if c.State != "" {
+			query.Set("state", c.State)
+		}
+		var page struct {
+			Devices []json.RawMessage `json:"devices"`
+			Next    string            `json:"next"`
+		}
+		text, err := a.ask("/devices?" + query.Encode())
+		if err == nil {
+			err = json.Unmarshal(text, &page)
+		}
+		if err != nil {
+			return a.noHub(err)
+		}
+		for _, one := range page.Devices {
+			if err := yield(one); err != nil {
+				return err
+			}
+		}
+		if after = page.Next; after == "" {
+			return nil
+		}
+	}
 }
 
 type deviceShowCmd struct {

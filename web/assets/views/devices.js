@@ -1,24 +1,14 @@
 // The list of devices: search, state, paging, and a form for a new one.
 
-import { id, service } from '../api.js';
+import { get, id, service } from '../api.js';
 import { act, dialog, empty, field, fill, h, select } from '../dom.js';
 import { feed } from '../feed.js';
 
 const PAGE = 100;
 
-/** condition is the WHERE clause of what is searched for; IDs are matched by their beginning. */
-function condition(search, state) {
-  const parts = [];
-  if (search) parts.push(`STARTSWITH(deviceId, '${search.replace(/'/g, "''")}')`);
-  if (state === 'connected') parts.push("connectionState = 'Connected'");
-  if (state === 'disconnected') parts.push("connectionState = 'Disconnected'");
-  if (state === 'disabled') parts.push("status = 'disabled'");
-  return parts.length ? ` WHERE ${parts.join(' AND ')}` : '';
-}
-
 export async function devices(box, { signal }) {
-  const search = h('input', { type: 'search', placeholder: 'Device ID begins with …  ( / )', 'aria-label': 'Search devices' });
-  const state = select('state', ['all', 'connected', 'disconnected', 'disabled'], 'all');
+  const search = h('input', { type: 'search', placeholder: 'Device ID, or part of it …  ( / )', 'aria-label': 'Search devices' });
+  const state = select('state', ['all', 'connected', 'disconnected', 'disabled', 'simulated'], 'all');
   state.setAttribute('aria-label', 'State');
   const list = h('tbody');
   const note = h('p', { class: 'soft', role: 'status' });
@@ -27,31 +17,33 @@ export async function devices(box, { signal }) {
   let seen = null; // until the first page has come
 
   async function load(further) {
-    const headers = { 'x-ms-max-item-count': String(PAGE) };
-    if (further) headers['x-ms-continuation'] = next;
-    const answer = await service('POST', '/devices/query', { query: `SELECT * FROM devices${condition(search.value.trim(), state.value)}` }, headers);
-    next = answer.headers.get('x-ms-continuation');
+    const is = state.value;
+    const answer = await get('/devices', {
+      limit: PAGE, search: search.value.trim(), after: further ? next : '', status: is === 'disabled' ? is : '',
+      state: ['connected', 'disconnected'].includes(is) ? is : '', simulated: is === 'simulated' ? 'true' : '',
+    });
+    next = answer.next || null;
     if (!further) { list.replaceChildren(); seen = 0; }
-    seen += answer.value.length;
-    list.append(...answer.value.map(row));
+    seen += answer.devices.length;
+    list.append(...answer.devices.map(row));
     more.hidden = !next;
-    note.textContent = seen ? `${seen}${next ? ' or more' : ''} device${seen === 1 ? '' : 's'}` : '';
+    note.textContent = seen ? `${next ? `${seen} of ` : ''}${answer.total} device${answer.total === 1 ? '' : 's'}` : '';
     if (!seen) {
-      list.append(h('tr', null, h('td', { colspan: 6 }, empty(search.value || state.value !== 'all'
+      list.append(h('tr', null, h('td', { colspan: 7 }, empty(search.value || state.value !== 'all'
         ? 'No device is like that.' : 'No device yet. Add one, or start the emulator with --device or a seed file.'))));
     }
   }
 
-  function row(twin) {
-    const connected = twin.connectionState === 'Connected';
-    const address = `#/devices/${id(twin.deviceId)}`;
+  function row(device) {
+    const address = `#/devices/${id(device.deviceId)}`;
     return h('tr', { class: 'link', onclick: () => { location.hash = address; } },
-      h('td', null, h('a', { href: address }, twin.deviceId)),
-      h('td', { class: connected ? 'good' : 'soft' }, connected ? '● connected' : '○ disconnected'),
-      h('td', null, twin.status === 'enabled' ? 'enabled' : h('span', { class: 'tag bad' }, twin.status)),
-      h('td', null, twin.authenticationType),
-      h('td', null, (twin.lastActivityTime || '').startsWith('0001') ? '' : new Date(twin.lastActivityTime).toLocaleString([], { hour12: false })),
-      h('td', null, twin.modelId || ''));
+      h('td', null, h('a', { href: address }, device.deviceId)),
+      h('td', { class: device.connected ? 'good' : 'soft' }, device.connected ? `● connected${device.connection ? `, ${device.connection.protocol}` : ''}` : '○ disconnected'),
+      h('td', null, device.status === 'enabled' ? 'enabled' : h('span', { class: 'tag bad' }, device.status)),
+      h('td', null, device.authentication),
+      h('td', null, device.lastActivity ? new Date(device.lastActivity).toLocaleString([], { hour12: false }) : ''),
+      h('td', null, device.c2dWaiting || ''),
+      h('td', null, device.modelId || ''));
   }
 
   let timer = 0;
@@ -66,7 +58,7 @@ export async function devices(box, { signal }) {
     h('div', { class: 'bar' }, search, state,
       h('button', { type: 'button', class: 'main', onclick: () => create() }, 'Add a device')),
     h('div', { class: 'card' }, h('div', { class: 'scroll' }, h('table', null,
-      h('thead', null, h('tr', null, ['Device', 'Connection', 'Status', 'Authentication', 'Last activity', 'Model'].map((t) => h('th', { scope: 'col' }, t)))), list)),
+      h('thead', null, h('tr', null, ['Device', 'Connection', 'Status', 'Authentication', 'Last activity', 'C2D waiting', 'Model'].map((t) => h('th', { scope: 'col' }, t)))), list)),
     h('div', { class: 'bar' }, note, more)));
   await load(false);
 }
