@@ -239,7 +239,7 @@ func (v deviceView) module(w *hub.Watched) Module {
 func (v deviceView) identity(w *hub.Watched) WatchedIdentity {
 	out := WatchedIdentity{
 		GenerationID: w.Identity.GenerationID, Authentication: string(w.Identity.Authentication.Type),
-		Connected: w.Live != nil, C2DWaiting: w.Twin.Connection.C2DCount, Simulation: v.playing(w.Identity.ID), ModelID: w.Twin.Twin.ModelID,
+		Connected: w.Live != nil, C2DWaiting: w.Connection.C2DCount, Simulation: v.playing(w.Identity.ID), ModelID: w.Twin.Twin.ModelID,
 		Twin: TwinVersions{
 			ETag: w.Twin.Twin.ETagText(), Version: w.Twin.Twin.Version, Desired: w.Twin.Twin.Desired.Version, Reported: w.Twin.Twin.Reported.Version,
 		},
