@@ -61,8 +61,8 @@ func (s *server) registerKeeping() {
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "putSnapshot", Method: http.MethodPut, Path: "/snapshots/{name}", Summary: "Keep the state of the hubs",
-		Description: "Identities, keys, twins, cloud-to-device messages, jobs, configurations, routes, certificate authorities, telemetry with its positions and " +
-			"uploaded files; not what is connected or in progress. It takes the place of one of the same name. Clients notice nothing.",
+		Description: "Identities, keys, twins, cloud-to-device messages, jobs, configurations, routes, certificate authorities, telemetry with its positions, " +
+			"uploaded files and which simulations run; not what is connected or in progress. It takes the place of one of the same name. Clients notice nothing.",
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 	}, func(ctx context.Context, in *snapshotInput) (*snapshotOutput, error) {
 		return s.snapshotOutput(s.Keeping.Snapshot(ctx, in.Name, in.Hub))

@@ -182,6 +182,9 @@ func (e *Emulator) beginHosted(ctx context.Context, h *hosted, from *savedHub) e
 		if err == nil {
 			l.devices, err = h.devicesOf(ctx, l.hub)
 		}
+		if err == nil {
+			err = from.simulate(ctx, l)
+		}
 	}
 	if err == nil {
 		err = h.save(h.number)

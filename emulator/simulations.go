@@ -104,16 +104,23 @@ func simulationOf(s simulate.Status, err error) (Simulation, error) {
 	if err != nil {
 		return Simulation{}, err
 	}
-	var spec bytes.Buffer
-	e := json.NewEncoder(&spec)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s.Spec); err != nil {
+	spec, err := specText(s.Spec)
+	if err != nil {
 		return Simulation{}, err
 	}
 	return Simulation{
 		ID: s.ID, Devices: s.Devices, Connected: s.Connected, Sent: s.Sent, Failed: s.Failed, Methods: s.Methods, Reported: s.Reported,
-		Received: s.Received, LastError: s.LastError, Spec: bytes.TrimSpace(spec.Bytes()),
+		Received: s.Received, LastError: s.LastError, Spec: spec,
 	}, nil
+}
+
+// specText writes a simulation as JSON in the form of a seed file.
+func specText(spec seed.Simulation) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(spec)
+	return bytes.TrimSpace(text.Bytes()), err
 }
 
 // seedingForAdmin tells the management API who is to blame.

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/hubnerite/hubnerite/admin"
 	"github.com/hubnerite/hubnerite/iothub"
+	"github.com/hubnerite/hubnerite/seed"
 	"github.com/hubnerite/hubnerite/store/memory"
 )
 
@@ -48,6 +50,8 @@ type savedHub struct {
 	// dir holds the files; content is what is in memory, nil with a data directory.
 	dir     string
 	content *memory.Store
+	// simulations are those that ran.
+	simulations []seed.Simulation
 }
 
 // snapshotRecord is the content of a snapshotFile.
@@ -62,13 +66,15 @@ type savedHubRecord struct {
 	Name    string    `json:"name"`
 	Default bool      `json:"default,omitempty"`
 	Hub     hubRecord `json:"hub"`
+	// Simulations are in the form of a seed file.
+	Simulations []json.RawMessage `json:"simulations,omitempty"`
 }
 
 func snapshotName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) }
 
 // Snapshot keeps the state of a hub ("" is the default one) or of AllHubs under a name, in the place of
-// an earlier snapshot of that name: identities, keys, twins, messages, documents, telemetry with its positions, files. What is
-// connected or in progress is not in it. Clients notice nothing. With a data directory it is there after a restart.
+// an earlier snapshot of that name: identities, keys, twins, messages, documents, telemetry with its positions, files, and which
+// simulations run. What is connected or in progress is not in it. Clients notice nothing. With a data directory it is there after a restart.
 func (e *Emulator) Snapshot(_ context.Context, name, hubName string) (SnapshotInfo, error) {
 	if !snapshotName().MatchString(name) {
 		return SnapshotInfo{}, &admin.Refusal{
@@ -98,7 +104,11 @@ func (e *Emulator) Snapshot(_ context.Context, name, hubName string) (SnapshotIn
 		s.hubs = append(s.hubs, saved)
 	}
 	if e.kept() {
-		if err := e.writeJSON(filepath.Join(s.dir, snapshotFile), s.toRecord()); err != nil {
+		record, err := s.toRecord()
+		if err == nil {
+			err = e.writeJSON(filepath.Join(s.dir, snapshotFile), record)
+		}
+		if err != nil {
 			return SnapshotInfo{}, errors.Join(err, os.RemoveAll(s.dir))
 		}
 	}
@@ -119,6 +129,10 @@ func (h *hosted) saveTo(dir string) (*savedHub, error) {
 	}
 	l := h.now.Load()
 	saved := &savedHub{record: h.record(0), first: h.isDefault(), name: h.name, dir: dir}
+	// Before the rest: the devices of a simulation are there before it is.
+	for _, s := range l.simulator.List() {
+		saved.simulations = append(saved.simulations, s.Spec)
+	}
 	err := os.Mkdir(dir, 0o700)
 	if err == nil {
 		saved.content, err = l.stores.copyTo(dir)
@@ -141,6 +155,16 @@ func (s *savedHub) copyTo(dir string) error {
 		}
 	}
 	return linkTree(filepath.Join(s.dir, blobsDir), filepath.Join(dir, blobsDir))
+}
+
+// simulate begins what ran, in a life that has the hub's state. Counters, sequences and random numbers begin anew.
+func (s *savedHub) simulate(ctx context.Context, l *life) error {
+	for _, spec := range s.simulations {
+		if err := l.simulator.Resume(ctx, spec); err != nil {
+			return fmt.Errorf("simulation %s: %w", spec.ID(), err)
+		}
+	}
+	return nil
 }
 
 // linkTree copies a folder of files that are replaced, never changed.
@@ -239,25 +263,36 @@ func (e *Emulator) Restore(ctx context.Context, name, hubName string) error {
 		}
 		saved = []*savedHub{one}
 	}
-	var errs []error
+	var (
+		changes []*change
+		missing []*savedHub
+	)
 	for _, one := range saved {
-		if err := e.restoreHub(ctx, one); err != nil {
-			errs = append(errs, fmt.Errorf("hub %s: %w", one.name, err))
+		h := e.first
+		if !one.first {
+			h = e.named(one.name)
 		}
+		if h == nil {
+			missing = append(missing, one)
+			continue
+		}
+		changes = append(changes, &change{h: h, from: one})
 	}
-	return errors.Join(errs...)
+	return e.replace(ctx, changes, func() error { return e.hostAgain(ctx, missing) })
 }
 
-func (e *Emulator) restoreHub(ctx context.Context, from *savedHub) error {
-	h := e.first
-	if !from.first {
-		h = e.named(from.name)
+// hostAgain brings back hubs that were removed, all or none.
+func (e *Emulator) hostAgain(ctx context.Context, missing []*savedHub) error {
+	for i, from := range missing {
+		if _, err := e.host(ctx, e.fromRecord(from.record), from); err != nil {
+			err = fmt.Errorf("hub %s: %w", from.name, err)
+			for _, made := range missing[:i] {
+				err = errors.Join(err, e.DeleteHub(ctx, made.name))
+			}
+			return err
+		}
 	}
-	if h != nil {
-		return h.replace(ctx, from, false)
-	}
-	_, err := e.host(ctx, e.fromRecord(from.record), from)
-	return err
+	return nil
 }
 
 // savedHub returns the state of a hub in a snapshot; "" is the default one.
@@ -285,12 +320,36 @@ func (s *snapshot) info() SnapshotInfo {
 	return info
 }
 
-func (s *snapshot) toRecord() snapshotRecord {
+func (s *snapshot) toRecord() (snapshotRecord, error) {
 	r := snapshotRecord{Version: hubRecordVersion, Name: s.name, Created: s.created}
 	for _, h := range s.hubs {
-		r.Hubs = append(r.Hubs, savedHubRecord{Name: h.name, Default: h.first, Hub: h.record})
+		one := savedHubRecord{Name: h.name, Default: h.first, Hub: h.record}
+		for _, spec := range h.simulations {
+			text, err := specText(spec)
+			if err != nil {
+				return r, err
+			}
+			one.Simulations = append(one.Simulations, text)
+		}
+		r.Hubs = append(r.Hubs, one)
 	}
-	return r
+	return r, nil
+}
+
+// fromRecord returns the saved hubs of a record.
+func (s *snapshot) fromRecord(r snapshotRecord) error {
+	for i, h := range r.Hubs {
+		saved := &savedHub{record: h.Hub, first: h.Default, name: h.Name, dir: filepath.Join(s.dir, strconv.Itoa(i))}
+		for _, text := range h.Simulations {
+			spec, err := seed.ParseSimulation(text)
+			if err != nil {
+				return fmt.Errorf("snapshot %s: %w", s.name, err)
+			}
+			saved.simulations = append(saved.simulations, spec)
+		}
+		s.hubs = append(s.hubs, saved)
+	}
+	return nil
 }
 
 // loadSnapshots finds the snapshots of earlier processes.
@@ -311,8 +370,8 @@ func (e *Emulator) loadSnapshots() error {
 		unwanted := dir
 		if ok {
 			s := &snapshot{name: r.Name, created: r.Created, dir: dir}
-			for i, h := range r.Hubs {
-				s.hubs = append(s.hubs, &savedHub{record: h.Hub, first: h.Default, name: h.Name, dir: filepath.Join(dir, strconv.Itoa(i))})
+			if err := s.fromRecord(r); err != nil {
+				return err
 			}
 			// A process that was killed between two of one name left both.
 			unwanted = ""

@@ -112,6 +112,16 @@ var ErrClosed = errors.New("simulate: the simulator is closed")
 // Put begins a simulation, in the place of the one of the same ID; one that is the same goes on as it is. The spec is one that package seed has checked.
 // Devices that do not exist are created, with random keys. Errors: those of the registry; ArgumentInvalid for an identity that another simulation plays.
 func (s *Simulator) Put(ctx context.Context, spec seed.Simulation) (status Status, changed bool, err error) {
+	return s.put(ctx, spec, s.createDevices)
+}
+
+// Resume is Put in a hub that has come back to what it was: devices that are not there stay away.
+func (s *Simulator) Resume(ctx context.Context, spec seed.Simulation) error {
+	_, _, err := s.put(ctx, spec, func(context.Context, *simulation) error { return nil })
+	return err
+}
+
+func (s *Simulator) put(ctx context.Context, spec seed.Simulation, create func(context.Context, *simulation) error) (status Status, changed bool, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.closed {
@@ -126,7 +136,7 @@ func (s *Simulator) Put(ctx context.Context, spec seed.Simulation) (status Statu
 	if err != nil {
 		return Status{}, false, err
 	}
-	if err := s.createDevices(ctx, made); err != nil {
+	if err := create(ctx, made); err != nil {
 		return Status{}, false, err
 	}
 	if old != nil {
