@@ -55,7 +55,7 @@ const environmentPrefix = "HUBNERITE_"
 // environmentTwins gives every flag its variable. The flags of start, which is
 // the default command, have HUBNERITE_ and their own name; those of another command
 // have the command's name between (but for the default among a command's own, as "ca show"), so that a container's HUBNERITE_DEVICE means
-// nothing to "connection-string --device".
+// nothing to "connection-string --device". The settings that exec shares with start have the variables of start.
 func environmentTwins() kong.Option {
 	return kong.PostBuild(func(k *kong.Kong) error {
 		var walk func(n *kong.Node, prefix string)
@@ -63,6 +63,9 @@ func environmentTwins() kong.Option {
 			for _, flag := range n.Flags {
 				if flag.Name != "help" {
 					name := prefix + environmentName(flag.Name)
+					if flag.Group != nil {
+						name = environmentPrefix + environmentName(flag.Name)
+					}
 					flag.Envs, flag.Tag.Envs = []string{name}, []string{name}
 				}
 			}

@@ -12,7 +12,7 @@ func TestBuiltinEvents(t *testing.T) {
 		{[]string{"none"}, []string{}},
 		{[]string{"none", "TwinChangeEvents"}, []string{"none", "TwinChangeEvents"}}, // which Validate refuses
 	} {
-		s := startCmd{InMemory: true, BuiltinEvents: tt.given}
+		s := Settings{InMemory: true, BuiltinEvents: tt.given}
 		cfg, err := s.config(map[string]string{})
 		if err != nil {
 			t.Fatal(err)
@@ -22,7 +22,7 @@ func TestBuiltinEvents(t *testing.T) {
 			t.Errorf("%v: %#v", tt.given, cfg.BuiltInEvents)
 		}
 	}
-	s := startCmd{InMemory: true, BuiltinEvents: []string{"none", "TwinChangeEvents"}}
+	s := Settings{InMemory: true, BuiltinEvents: []string{"none", "TwinChangeEvents"}}
 	cfg, err := s.config(map[string]string{})
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,13 @@ const (
 )
 
 type execCmd struct {
-	Device   string   `placeholder:"ID" help:"Device of IOTHUB_DEVICE_CONNECTION_STRING; see env."`
+	Device   []string `placeholder:"ID" help:"Device of IOTHUB_DEVICE_CONNECTION_STRING; see env. With --start, devices to create, repeatable; the first one is that."`
 	MapHosts bool     `help:"Linux: let the hub's names lead to the emulator for this program only, through a hosts file of its own. Needs no root."`
 	MapHost  []string `placeholder:"NAME" help:"A further name to map, repeatable, such as hub1.azure-devices.net. Implies --map-hosts."`
+	Start    bool     `help:"Start an emulator of the program's own, in memory unless --data is given, and stop it when the program ends."`
+	Record   string   `placeholder:"FILE" help:"With --start: write what happens there, as record does."`
+	LogFile  string   `placeholder:"FILE" help:"With --start: write the emulator's log there; else warnings go to standard error, unless --log-level asks for more."`
+	Settings `group:"With --start, the settings of start:"`
 	Command  []string `arg:"" passthrough:"" help:"The program and its arguments, after --."`
 }
 
@@ -30,7 +34,22 @@ func (c *execCmd) Run(a *app) error {
 	if len(command) == 0 {
 		return usagef("exec needs a program: hubnerite exec -- PROGRAM ARGUMENTS")
 	}
-	variables, err := a.variables(c.Device)
+	if c.Start {
+		return c.runStarted(a, command)
+	}
+	if err := c.onlyWithStart(a.sources); err != nil {
+		return err
+	}
+	return c.run(a, command, replaceProcess)
+}
+
+// run runs the program with the variables of the running emulator, with run when it needs no hosts file of its own.
+func (c *execCmd) run(a *app, command []string, run func(path string, command, environment []string) error) error {
+	device := ""
+	if len(c.Device) > 0 {
+		device = c.Device[0]
+	}
+	variables, err := a.variables(device)
 	if err != nil {
 		return err
 	}
@@ -47,7 +66,7 @@ func (c *execCmd) Run(a *app) error {
 		return exitCode(exitCannotRun)
 	}
 	if !c.MapHosts && len(c.MapHost) == 0 {
-		return replaceProcess(path, command, environment)
+		return run(path, command, environment)
 	}
 	info, err := a.info()
 	if err != nil {

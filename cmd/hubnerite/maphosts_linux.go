@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"runtime"
 	"syscall"
 
@@ -28,6 +27,8 @@ func runWithHosts(path string, command, environment []string, address string, na
 	}
 	defer func() { _ = os.Remove(file) }()
 
+	forward, stop := catchSignals()
+	defer stop()
 	// PR_SET_PDEATHSIG is about the thread that starts the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -54,8 +55,7 @@ func runWithHosts(path string, command, environment []string, address string, na
 	if err != nil {
 		return refusedNamespaces(err, address, names)
 	}
-	stop := forwardSignals(child.Process)
-	defer stop()
+	forward(child.Process)
 	if err := child.Wait(); err != nil {
 		return exitOf(err)
 	}
@@ -83,32 +83,6 @@ func writeHosts(text string) (string, error) {
 		err = closeErr
 	}
 	return f.Name(), err
-}
-
-// forwardSignals hands signals on to the program. What the keyboard sends goes
-// to the whole foreground group, the program included, and is not doubled.
-func forwardSignals(p *os.Process) (stop func()) {
-	_, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS)
-	atKeyboard := err == nil
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				if !atKeyboard || s != syscall.SIGINT && s != syscall.SIGQUIT {
-					_ = p.Signal(s)
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(done)
-	}
 }
 
 // becomeWithHosts runs inside the new namespaces: it mounts the hosts file,

@@ -30,31 +30,17 @@ func (c *recordCmd) Run(a *app) error {
 	if c.Duration < 0 {
 		return usagef("--duration is negative")
 	}
-	info, err := a.info()
-	if err != nil {
-		return err
-	}
-	query := url.Values{}
-	if c.Device != "" {
-		query.Set("device", c.Device)
-	}
-	r := recorder{app: a, query: query, counts: map[string]int{}}
-	// From here on nothing is missed, whenever the stream begins.
-	if r.position, err = r.page("latest", func([]byte) error { return nil }); err != nil {
-		return err
-	}
-	r.out = a.stdout
+	out := a.stdout
 	if c.Output != "-" {
 		file, err := os.OpenFile(c.Output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = file.Close() }()
-		r.out = file
+		out = file
 	}
-	r.started = time.Now()
-	header := recordingHeader{Hubnerite: "recording", Version: recordingVersion, Hub: info.HostName, Started: r.started.UTC().Truncate(time.Millisecond)}
-	if err := r.line(header); err != nil {
+	r, err := newRecorder(a, c.Device, out)
+	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,10 +51,7 @@ func (c *recordCmd) Run(a *app) error {
 		defer cancel()
 	}
 	_, _ = fmt.Fprintln(a.stderr, "hubnerite: recording")
-	err = r.follow(ctx)
-	if ctx.Err() != nil {
-		err = r.rest()
-	}
+	err = r.run(ctx)
 	_, _ = fmt.Fprintln(a.stderr, "hubnerite: recorded "+counted(r.counts))
 	return err
 }
@@ -81,6 +64,33 @@ type recorder struct {
 	started  time.Time
 	position string
 	counts   map[string]int
+}
+
+// newRecorder begins a recording of what concerns a device, or of everything: what happens after it returns is in it.
+func newRecorder(a *app, device string, out io.Writer) (*recorder, error) {
+	info, err := a.info()
+	if err != nil {
+		return nil, err
+	}
+	r := &recorder{app: a, query: url.Values{}, out: out, counts: map[string]int{}}
+	if device != "" {
+		r.query.Set("device", device)
+	}
+	// From here on nothing is missed, whenever the stream begins.
+	if r.position, err = r.page("latest", func([]byte) error { return nil }); err != nil {
+		return nil, err
+	}
+	r.started = time.Now()
+	return r, r.line(recordingHeader{Hubnerite: "recording", Version: recordingVersion, Hub: info.HostName, Started: r.started.UTC().Truncate(time.Millisecond)})
+}
+
+// run writes what happens until the context ends or the emulator does.
+func (r *recorder) run(ctx context.Context) error {
+	err := r.follow(ctx)
+	if ctx.Err() != nil {
+		err = r.rest()
+	}
+	return err
 }
 
 // follow reads the stream of the management API until it ends.

@@ -24,8 +24,15 @@ const shutdownTime = 10 * time.Second
 // impatience is how long after the first signal a second one is taken as such.
 const impatience = 300 * time.Millisecond
 
-// startCmd holds the settings of the emulator.
+// startCmd starts the emulator.
 type startCmd struct {
+	Settings
+
+	Device []string `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
+}
+
+// Settings are the emulator's, of start and of exec --start. The devices are not among them: exec names them for its own purpose, too.
+type Settings struct {
 	Data       string `placeholder:"DIR" help:"Where identities, messages and certificates are kept (${datadir}). One emulator at a time."`
 	InMemory   bool   `help:"Keep everything in memory. Not together with --data or --durability."`
 	Durability string `placeholder:"MODE" help:"What an acknowledged message survives: none, os (a killed process, the default) or fsync (a power cut)."`
@@ -43,7 +50,6 @@ type startCmd struct {
 	Key  string `placeholder:"FILE" help:"Its private key (PEM)."`
 
 	RootCA           []string      `name:"root-ca" placeholder:"FILE" help:"Certificate authority (PEM) of devices that have CA-signed certificates, to register as verified, repeatable."`
-	Device           []string      `placeholder:"NAME" help:"Device to create when it does not exist, repeatable."`
 	Seed             []string      `placeholder:"FILE" help:"Seed file (YAML or JSON) with what the hubs shall hold: policies, devices, twins, routes, simulated devices. Repeatable; see \"hubnerite seed --help\"."`
 	BuiltinEvents    []string      `name:"builtin-events" default:"TwinChangeEvents" placeholder:"SOURCES" help:"Events that go to the built-in endpoint without a route, with commas: TwinChangeEvents, DeviceLifecycleEvents, DeviceConnectionStateEvents, or none (${default})."`
 	ConsumerGroup    []string      `placeholder:"NAME" help:"Consumer group to create when it does not exist, repeatable ($$Default is always there)."`
@@ -79,7 +85,7 @@ func (s *startCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cfg.Logger, cfg.AdminToken = logger, a.adminToken
+	cfg.Logger, cfg.AdminToken, cfg.Devices = logger, a.adminToken, s.Device
 	if err := cfg.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -120,13 +126,14 @@ func (s *startCmd) Run(a *app) error {
 	return errors.Join(cause, closeEmulator(e))
 }
 
+// closeEmulator ends the emulator, for which clients have shutdownTime.
 func closeEmulator(e *emulator.Emulator) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	return e.Close(ctx)
 }
 
-func (s *startCmd) logger(w io.Writer) *slog.Logger {
+func (s *Settings) logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	// The flag's enum allows only names that slog knows.
 	_ = level.UnmarshalText([]byte(s.LogLevel))
@@ -164,7 +171,7 @@ func bounded(_ []string, a slog.Attr) slog.Attr {
 
 // config turns the settings into an emulator's. Settings that contradict each
 // other are refused, except that the command line overrules the environment.
-func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
+func (s *Settings) config(sources map[string]string) (emulator.Config, error) {
 	if s.InMemory {
 		for name, value := range map[string]*string{"data": &s.Data, "durability": &s.Durability} {
 			switch {
@@ -186,7 +193,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 	cfg := emulator.Config{
 		DataDir: s.Data, Durability: s.Durability, Bind: s.Bind, HostNames: s.Hostname,
 		MQTTPort: s.MQTTPort, AMQPPort: s.AMQPPort, HTTPSPort: s.HTTPSPort, AdminPort: s.AdminPort,
-		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Seeds: s.Seed, Devices: s.Device, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
+		CertFile: s.Cert, KeyFile: s.Key, RootCAs: s.RootCA, Seeds: s.Seed, ConsumerGroups: s.ConsumerGroup, StrictAPIVersion: s.StrictAPIVersion,
 		StorageConnectionString: s.StorageConnectionString, StorageContainer: s.StorageContainer,
 		FileSASTTL: s.FileSASTTL, NoFileNotifications: s.NoFileNotifications, FileMaxDeliveryCount: s.FileMaxDeliveryCount,
 		PolicyKeys: map[string]string{}, BuiltInEvents: s.BuiltinEvents,
@@ -225,7 +232,7 @@ func (s *startCmd) config(sources map[string]string) (emulator.Config, error) {
 
 // prepareReadyFile removes what an earlier run left, so that whoever waits for
 // the file does not read that, and finds out early whether it can be written.
-func (s *startCmd) prepareReadyFile() error {
+func (s *Settings) prepareReadyFile() error {
 	if s.ReadyFile == "" {
 		return nil
 	}
@@ -240,17 +247,27 @@ func (s *startCmd) prepareReadyFile() error {
 
 // announce says that the emulator is ready: to people, to log readers and to
 // whoever waits for the ready file, which comes last.
-func (s *startCmd) announce(a *app, e *emulator.Emulator, cfg emulator.Config, logger *slog.Logger) error {
+func (s *Settings) announce(a *app, e *emulator.Emulator, cfg emulator.Config, logger *slog.Logger) error {
 	info := e.Info()
 	if s.LogJSON {
-		for _, notice := range e.Notices() {
-			logger.Warn(notice)
-		}
-		logger.Info("hubnerite ready", "version", info.Version, "hostName", info.HostName, "mqtt", info.Ports.MQTT,
-			"amqp", info.Ports.AMQP, "https", info.Ports.HTTPS, "admin", info.AdminURL, "ca", info.CAFile, "tier", tierText(cfg))
+		logReady(info, e.Notices(), cfg, logger)
 	} else {
 		_, _ = io.WriteString(a.stdout, banner(info, e.Notices(), cfg))
 	}
+	return s.writeReadyFile(info)
+}
+
+// logReady says to log readers that the emulator is ready.
+func logReady(info emulator.Info, notices []string, cfg emulator.Config, logger *slog.Logger) {
+	for _, notice := range notices {
+		logger.Warn(notice)
+	}
+	logger.Info("hubnerite ready", "version", info.Version, "hostName", info.HostName, "mqtt", info.Ports.MQTT,
+		"amqp", info.Ports.AMQP, "https", info.Ports.HTTPS, "admin", info.AdminURL, "ca", info.CAFile, "tier", tierText(cfg))
+}
+
+// writeReadyFile tells whoever waits for the file, if there is to be one.
+func (s *Settings) writeReadyFile(info emulator.Info) error {
 	if s.ReadyFile == "" {
 		return nil
 	}

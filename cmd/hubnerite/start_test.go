@@ -12,7 +12,7 @@ func TestLogLineIsBounded(t *testing.T) {
 	long := strings.Repeat("é", 30000)
 	for _, asJSON := range []bool{false, true} {
 		var out strings.Builder
-		s := startCmd{}
+		s := Settings{}
 		s.LogLevel, s.LogJSON = "debug", asJSON
 		s.logger(&out).Warn("refused", "path", long, "err", errors.New(long), "code", 7, "device", "d1", "stack", strings.Repeat("s", 5000))
 		line := out.String()
