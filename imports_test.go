@@ -42,7 +42,7 @@ func rooms() map[string][]string {
 			"seed", "seedhub", "simulate",
 			"blob", "blobcontainer", "clock", "internal/filelock", "internal/halfopen", "internal/netreset", "inspect",
 		},
-		"emulator/emulatortest": {"iothub", "emulator"},
+		"emulator/emulatortest": {"iothub", "hub", "emulator"},
 		"cmd/hubnerite/...":     {"iothub", "emulator", "emulator/trust", "seed", "cmd/hubnerite/..."},
 		"conformance/...":       {"conformance/..."},
 		"bench/...":             {"iothub", "registry", "emulator", "emulator/emulatortest", "bench/...", "amqp/wire", "internal/..."},

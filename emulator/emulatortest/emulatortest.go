@@ -1,4 +1,3 @@
-// Package emulatortest starts emulators inside Go tests.
 package emulatortest
 
 import (
@@ -30,6 +29,11 @@ func WithDataDir(dir string) Option {
 	return func(c *emulator.Config) { c.DataDir = dir }
 }
 
+// WithSeed fills the hubs from seed files, in their order (docs/seed.md has their form).
+func WithSeed(paths ...string) Option {
+	return func(c *emulator.Config) { c.Seeds = append(c.Seeds, paths...) }
+}
+
 // WithClock sets the real time, which the clock of the hubs shows until it is moved.
 func WithClock(now func() time.Time) Option {
 	return func(c *emulator.Config) { c.Now = now }
@@ -37,23 +41,6 @@ func WithClock(now func() time.Time) Option {
 
 // WithConfig changes whatever has no option of its own.
 func WithConfig(change func(*emulator.Config)) Option { return change }
-
-// Advance moves the clock of the hubs forward. What falls due by it has happened when it returns: messages have expired and
-// their feedback is there, time-outs of direct methods are over, connections whose token expired are being ended.
-func Advance(t testing.TB, e *emulator.Emulator, d time.Duration) {
-	t.Helper()
-	if err := e.Clock().Advance(d); err != nil {
-		t.Fatalf("advance the clock by %v: %v", d, err)
-	}
-}
-
-// Freeze stops the clock of the hubs at a time; zero is the one that it shows.
-func Freeze(t testing.TB, e *emulator.Emulator, at time.Time) {
-	t.Helper()
-	if err := e.Clock().Freeze(at); err != nil {
-		t.Fatalf("freeze the clock at %v: %v", at, err)
-	}
-}
 
 // closeTimeout is how long a test's emulator waits for its clients at the end.
 const closeTimeout = time.Minute
