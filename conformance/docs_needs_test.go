@@ -31,15 +31,17 @@ type docsPlace struct {
 func (e *docsPlace) set(name, value string) { e.env = append(e.env, name+"="+value) }
 
 // docsNeeds lists the words. Installs of packages run as the page has them, and find everything on this machine: there is no
-// network in a scenario. scripts/python-env, node-env and java-env fetch what the install commands of all pages want.
+// network in a scenario. scripts/python-env, node-env, java-env and go-env fetch what the install commands of all pages want.
 func docsNeeds() map[string]docsNeed {
 	return map[string]docsNeed{
-		"python":   {"python", docsPython},
-		"node":     {"node", docsNode},
-		"go":       {"", docsGo},
-		"checkout": {"", docsCheckout},
-		"curl":     {"curl", nil},
-		"openssl":  {"openssl", nil},
+		"python":     {"python", docsPython},
+		"node":       {"node", docsNode},
+		"java":       {"java", docsJava},
+		"go":         {"", docsGo},
+		"go-modules": {"", docsGoModules},
+		"checkout":   {"", docsCheckout},
+		"curl":       {"curl", nil},
+		"openssl":    {"openssl", nil},
 	}
 }
 

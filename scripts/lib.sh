@@ -68,3 +68,17 @@ make_venv() {
 page_commands() {
   sed -n "s/^ *\($1 .*\)\$/\1/p" docs/*.md README.md CONTRIBUTING.md | sort -u
 }
+
+# page_files PAGE FOLDER: writes the files that a page of the documentation has its reader save.
+page_files() {
+  mkdir -p "$2"
+  awk -v folder="$2" '
+    /^ *<!-- (file|append): / { name = $0; sub(/.*: /, "", name); sub(/ *-->.*/, "", name); next }
+    name != "" && /^ *```/ {
+      if (inside) { close(path); inside = 0; name = ""; next }
+      inside = 1; path = folder "/" name
+      parent = path; sub(/\/[^\/]*$/, "", parent); system("mkdir -p \"" parent "\"")
+      next
+    }
+    inside { print > path }' "$1"
+}
