@@ -41,7 +41,7 @@ func newCaller(t testing.TB, h *hub) *caller {
 	config := &tls.Config{RootCAs: roots, ServerName: h.ready.HostName}
 	transport := &http.Transport{TLSClientConfig: config}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &caller{ready: h.ready, tls: config, client: &http.Client{Timeout: 10 * time.Second, Transport: transport}}
+	return &caller{ready: h.ready, tls: config, client: &http.Client{Timeout: time.Minute, Transport: transport}}
 }
 
 // call is one call of the service's REST API; an error means that the answer did not arrive.

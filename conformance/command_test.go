@@ -26,11 +26,11 @@ func execEnvironment(t *testing.T, s *site) {
 	exec := []string{s.binary, "exec", "--", s.python}
 	startProgram(t, nil, bare, "back end", append(exec, "python/c2d_backend.py", "d1", "1", "2")...).wait(programTimeout)
 	device := startProgram(t, nil, append(bare, h.device("d1")), "device", append(exec, "python/c2d_device.py")...)
-	device.waitLine(`Message 2 received`, 1, 30*time.Second)
+	device.waitLine(`Message 2 received`, 1, time.Minute)
 	wantMessages(t, device, 1, 2)
 
 	failing := startProgram(t, nil, bare, "failing", append(exec, "-c", "import sys; sys.exit(7)")...)
-	failing.waitEnd(20 * time.Second)
+	failing.waitEnd(time.Minute)
 	if code := failing.cmd.ProcessState.ExitCode(); code != 7 {
 		t.Errorf("exec answers exit code %d, want the program's own 7", code)
 	}
@@ -43,10 +43,10 @@ func execMapHosts(t *testing.T, s *site) {
 	prefix := []string{s.binary, "exec", "--map-hosts", "--", s.python}
 	startProgram(t, nil, bare, "back end", append(prefix, "python/c2d_backend.py", "d1", "1", "2")...).wait(programTimeout)
 	device := startProgram(t, nil, append(bare, h.device("d1")), "device", append(prefix, "python/c2d_device.py")...)
-	device.waitLine(`Message 2 received`, 1, 30*time.Second)
+	device.waitLine(`Message 2 received`, 1, time.Minute)
 	wantMessages(t, device, 1, 2)
-	device.interrupt(15 * time.Second)
-	device.waitLine(`Device stopped`, 1, time.Second)
+	device.interrupt(time.Minute)
+	device.waitLine(`Device stopped`, 1, time.Minute)
 	text, err := os.ReadFile("/etc/hosts")
 	if err != nil {
 		t.Fatal(err)

@@ -160,7 +160,7 @@ func (c *crashEvents) sendMQTT(device string) error {
 }
 
 func (c *crashEvents) sendAMQP(device string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	text := connectionFields(c.hub.ready.Devices[device])
 	host := text["HostName"]
@@ -309,7 +309,7 @@ func (c *crashEvents) follow() (stop func()) {
 	return func() {
 		cancel()
 		readers.Wait()
-		closing, done := context.WithTimeout(context.Background(), 5*time.Second)
+		closing, done := context.WithTimeout(context.Background(), time.Minute)
 		defer done()
 		_ = client.Close(closing)
 	}

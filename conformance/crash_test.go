@@ -209,7 +209,7 @@ func (c *crash) writeDesired(device string) error {
 
 // sendC2D sends to both queues until they are nearly full.
 func (c *crash) sendC2D(round int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	hub := connectionFields(c.hub.ready.ConnectionStrings["service"])
 	host := hub["HostName"]
@@ -383,14 +383,14 @@ func (c *crash) drain(device string) {
 		c.t.Errorf("%s: %v", device, err)
 		return
 	}
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, identity, err := c.call("GET", "/devices/"+device, nil, "")
 		if err == nil && intOf(identity["cloudToDeviceMessageCount"]) == 0 && identity["cloudToDeviceMessageCount"] != nil {
 			break
 		}
 		if time.Now().After(deadline) {
-			c.t.Errorf("%s: the queue is not empty after 15 s: %v, %v", device, identity["cloudToDeviceMessageCount"], err)
+			c.t.Errorf("%s: the queue is not empty in time: %v, %v", device, identity["cloudToDeviceMessageCount"], err)
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

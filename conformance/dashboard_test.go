@@ -31,7 +31,7 @@ func dashboardScenarios() []scenario {
 			<-sent
 			// What the page says that it did has reached the device.
 			for _, want := range []string{`^desired .*"interval": 10`, `^method .*"hello": \[1, "two", null\]`, `^c2d .*"from the dashboard".*"colour": "blue"`} {
-				device.waitLine(want, 1, 30*time.Second)
+				device.waitLine(want, 1, time.Minute)
 			}
 		}},
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // startTimeout bounds the time from starting the binary to its ready file. Far more than it should take.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // memoryVariable, when set, runs the scenarios against emulators that keep nothing; those about restarts then fail.
 const memoryVariable = "HUBNERITE_CONFORMANCE_IN_MEMORY"
@@ -148,9 +148,9 @@ func (h *hub) stop() {
 		if err != nil {
 			h.t.Errorf("the emulator's end: %v, want exit code 0", err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(30 * time.Second):
 		_ = cmd.Process.Kill()
-		h.t.Errorf("the emulator did not end within 15 s of an interrupt: %v", <-h.done)
+		h.t.Errorf("the emulator did not end within 30 s of an interrupt: %v", <-h.done)
 	}
 }
 
@@ -241,7 +241,7 @@ func (h *hub) messagesSince(device string, since int64) []message {
 
 func (h *hub) adminGet(path string, into any) {
 	h.t.Helper()
-	client := http.Client{Timeout: 30 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	response, err := client.Get(strings.TrimSuffix(h.ready.AdminURL, "/") + path)
 	if err != nil {
 		h.t.Fatal(err)

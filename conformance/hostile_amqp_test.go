@@ -224,7 +224,7 @@ func readUntilError(conn io.Reader) (answer []byte, ended bool) {
 // wantAtLeastOneLine is for faults after which the client leaves without a goodbye, which is another line.
 func (a *siege) wantAtLeastOneLine(name string, mark int64) {
 	a.t.Helper()
-	deadline := time.Now().Add(4 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for len(a.linesSince(mark)) == 0 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -236,7 +236,7 @@ func (a *siege) wantAtLeastOneLine(name string, mark int64) {
 
 // badMessages are proper AMQP that the hub refuses: the outcome is rejected, or the answer of $cbs a status, and links stay.
 func (a *siege) badMessages() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := a.dialAMQP(ctx, amqp.SASLTypePlain("service@sas.root.localhost", a.serviceToken()))
 	if err != nil {

@@ -203,7 +203,7 @@ func (a *siege) badOperations() {
 	reader := bufio.NewReader(conn)
 	next := func(name string) (byte, string) {
 		a.t.Helper()
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 		kind, body, err := readPacket(reader)
 		if err != nil {
 			a.t.Fatalf("%s: %v", name, err)

@@ -183,11 +183,11 @@ func (a *siege) badAdminRequests() {
 		{"DELETE", a.request("DELETE /info HTTP/1.1", ""), 405, false},
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, false},
 	} {
-		conn, err := net.DialTimeout("tcp", a.address(8484), 5*time.Second)
+		conn, err := net.DialTimeout("tcp", a.address(8484), time.Minute)
 		if err != nil {
 			a.t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		mark := a.mark()
 		status, _, body := a.roundTrip("admin, "+x.name, conn, x.bytes)
 		_ = conn.Close()

@@ -41,7 +41,7 @@ func javaEnvironment(t *testing.T, s *site) {
 		p := startProgram(t, nil, os.Environ(), name, append(slices.Clip(prefix), java...)...)
 		p.wait(programTimeout)
 		wantPassed(t, p)
-		p.waitLine(`^Picked up JAVA_TOOL_OPTIONS: .*my data`, 1, time.Second)
+		p.waitLine(`^Picked up JAVA_TOOL_OPTIONS: .*my data`, 1, time.Minute)
 	}
 }
 

@@ -153,7 +153,7 @@ func deviceRestart(t *testing.T, s *site) {
 		t.Errorf("after the restart: %s", got)
 	}
 	p.checkAll("second", 0)
-	p.device.interrupt(15 * time.Second)
+	p.device.interrupt(time.Minute)
 	p.startDevice(s)
 	p.checkAll("third", 0)
 	p.wantTelemetry("first", "second", "third")
@@ -168,7 +168,7 @@ func emulatorKilled(t *testing.T, s *site) {
 		p.device.waitLine(`^connection \{"connected": false\}`, i+1, time.Minute)
 		p.hub.start()
 		p.device.waitLine(`^connection \{"connected": true\}`, i+2, time.Minute)
-		p.checkAll(label, 30*time.Second)
+		p.checkAll(label, time.Minute)
 	}
 	p.wantTelemetry("first", "second", "third")
 }
@@ -183,6 +183,6 @@ func emulatorStopped(t *testing.T, s *site) {
 	p.hub.start()
 	p.startDevice(s)
 	p.device.waitLine(`^c2d \{"body": "kept", .*"properties": \{"a": "b c"\}\}`, 1, time.Minute)
-	p.checkAll("second", 30*time.Second)
+	p.checkAll("second", time.Minute)
 	p.wantTelemetry("first", "second")
 }

@@ -33,7 +33,7 @@ var errRefused = errors.New("connection refused by the hub")
 
 // dialMQTT connects a device. The token is a shared access signature.
 func dialMQTT(address string, config *tls.Config, host, device, token string, onPublish func(string, []byte)) (*mqttClient, error) {
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, config)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", address, config)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func dialMQTT(address string, config *tls.Config, host, device, token string, on
 	reader := bufio.NewReader(conn)
 	err = c.write(0x10, body)
 	if err == nil {
-		err = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		err = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	}
 	if err == nil {
 		var kind byte
@@ -89,7 +89,7 @@ func (c *mqttClient) subscribe(filter string) error {
 		return nil
 	case <-c.ended:
 		return io.ErrUnexpectedEOF
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		return errors.New("no SUBACK within 10 s")
 	}
 }
@@ -157,7 +157,7 @@ func (c *mqttClient) write(kind byte, body []byte) error {
 	packet = append(packet, body...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	_, err := c.conn.Write(packet)

@@ -187,7 +187,7 @@ func (p *program) interrupt(timeout time.Duration) {
 // kill ends the program at once.
 func (p *program) kill() {
 	_ = p.cmd.Process.Kill()
-	p.waitEnd(10 * time.Second)
+	p.waitEnd(time.Minute)
 }
 
 func (p *program) waitEnd(timeout time.Duration) {

@@ -91,7 +91,7 @@ func c2dTutorial(t *testing.T, s *site) {
 	send(4, 3) // while it is connected
 	device.waitLine(`Message 6 received`, 1, time.Minute)
 	wantMessages(t, device, 1, 6)
-	device.interrupt(15 * time.Second)
+	device.interrupt(time.Minute)
 	if got := device.output(); !strings.Contains(got, "Device stopped") {
 		t.Errorf("Ctrl-C did not stop the device as it should")
 	}
@@ -142,7 +142,7 @@ func rebootTutorial(t *testing.T, s *site) {
 	device.waitLine(`Rebooting, payload '\{"method_number":"42"\}'`, 1, 0)
 	backEnd.waitLine(`Answer after 2\d\.\d s: status 200, payload \{'result': True, 'data': 'rebooted at `, 1, 0)
 	backEnd.waitLine(`The twin says: rebootTime 20`, 1, 0)
-	device.interrupt(15 * time.Second)
+	device.interrupt(time.Minute)
 }
 
 // waitListening waits until the device is connected and listens for methods. A person would take a moment between starting the
@@ -151,7 +151,7 @@ func rebootTutorial(t *testing.T, s *site) {
 func waitListening(t *testing.T, h *hub, device string) {
 	t.Helper()
 	c := newCaller(t, h)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		body := map[string]any{"methodName": "nobodyWaitsForThis", "responseTimeoutInSeconds": 5}
 		status, _, err := c.call("POST", "/twins/"+device+"/methods", body, "")

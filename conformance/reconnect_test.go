@@ -41,7 +41,7 @@ func newNodePair(t *testing.T, s *site, h *hub, env ...string) *pair {
 	p := &pair{t: t, hub: h}
 	p.service = s.startPython(t, h.env(env...), "service.py")
 	p.device = s.startNode(t, h.env(append(env, h.device("d1"))...), "device.js")
-	p.device.waitLine(`^ready`, 1, 30*time.Second)
+	p.device.waitLine(`^ready`, 1, time.Minute)
 	return p
 }
 
@@ -54,20 +54,20 @@ func (p *pair) meanwhile(label string) {
 
 func (p *pair) wantMeanwhile(label string) {
 	p.t.Helper()
-	p.device.waitLine(`^done .*"telemetry meanwhile-`+label+`"`, 1, 60*time.Second)
-	p.device.waitLine(`^done .*\{"meanwhile": "`+label+`"\}`, 1, 60*time.Second)
+	p.device.waitLine(`^done .*"telemetry meanwhile-`+label+`"`, 1, time.Minute)
+	p.device.waitLine(`^done .*\{"meanwhile": "`+label+`"\}`, 1, time.Minute)
 }
 
 // nodeEmulatorKilled is emulatorKilled for the Node.js device, which sends on while there is no hub.
 func nodeEmulatorKilled(t *testing.T, s *site, h *hub, env ...string) {
 	p := newNodePair(t, s, h, env...)
-	p.checkAll("first", 10*time.Second)
+	p.checkAll("first", time.Minute)
 	for _, label := range []string{"second", "third"} {
 		p.hub.kill()
 		p.meanwhile(label)
 		p.hub.start()
 		p.wantMeanwhile(label)
-		p.checkAll(label, 30*time.Second)
+		p.checkAll(label, time.Minute)
 	}
 	p.wantTelemetry("first", "meanwhile-second", "second", "meanwhile-third", "third")
 	p.wantNoError()
@@ -78,7 +78,7 @@ func nodeConnectionCut(t *testing.T, s *site) {
 	h := s.startHub(t, "--device", "d1", "--mqtt-port", "0", "--amqp-port", "0")
 	w := startRelay(t, "127.0.0.1:5671", fmt.Sprintf("127.0.0.1:%d", h.ready.Ports.AMQP))
 	p := newNodePair(t, s, h)
-	p.checkAll("first", 10*time.Second)
+	p.checkAll("first", time.Minute)
 	labels := []string{"first"}
 	for i, how := range []func(*net.TCPConn){
 		func(c *net.TCPConn) { _ = c.Close() },
@@ -88,15 +88,15 @@ func nodeConnectionCut(t *testing.T, s *site) {
 		w.cut(how)
 		p.meanwhile(idle)
 		p.wantMeanwhile(idle)
-		p.checkAll(idle, 30*time.Second)
+		p.checkAll(idle, time.Minute)
 		// These are under way, some of them unanswered, when the connection ends.
 		for n := range 50 {
 			p.device.send(map[string]any{"do": "telemetry", "body": fmt.Sprintf("telemetry %s-%d", busy, n)})
 			labels = append(labels, fmt.Sprintf("%s-%d", busy, n))
 		}
 		w.cut(how)
-		p.device.waitLine(`^done .*"telemetry `+busy, 50, 60*time.Second)
-		p.checkAll(busy, 30*time.Second)
+		p.device.waitLine(`^done .*"telemetry `+busy, 50, time.Minute)
+		p.checkAll(busy, time.Minute)
 		labels = append(labels, "meanwhile-"+idle, idle, busy)
 	}
 	p.wantTelemetry(labels...)
@@ -121,7 +121,7 @@ func pythonConnectionCut(t *testing.T, s *site, h *hub, w *relay, env ...string)
 		changes := 1 + 4*i // the device's lines about its connection so far; what they say may be outdated when they are written
 		w.cut(how)
 		p.device.waitLine(`^connection `, changes+2, time.Minute)
-		p.checkAll(idle, 30*time.Second)
+		p.checkAll(idle, time.Minute)
 
 		const burst, threads = 100, 8 // as device.py has them
 		w.hold()
@@ -130,7 +130,7 @@ func pythonConnectionCut(t *testing.T, s *site, h *hub, w *relay, env ...string)
 		w.cut(how)
 		p.device.waitLine(`^connection `, changes+4, time.Minute)
 		p.device.waitLine(`^done .*"telemetry `+busy+`"`, 1, 2*time.Minute)
-		p.checkAll(busy, 30*time.Second)
+		p.checkAll(busy, time.Minute)
 		labels = append(labels, idle, busy)
 		for n := range burst {
 			labels = append(labels, fmt.Sprintf("%s-%d", busy, n))

@@ -24,7 +24,7 @@ func recordAndReplay(t *testing.T, s *site) {
 	device := s.startPython(t, h.env(h.device("d1")), "recorded_device.py")
 	device.waitLine("waiting for the replay", 1, time.Minute)
 	recorder.interrupt(time.Minute)
-	recorder.waitLine(`recorded .*5 telemetry, 1 twin`, 1, time.Second)
+	recorder.waitLine(`recorded .*5 telemetry, 1 twin`, 1, time.Minute)
 
 	h.command(t, "hub", "create", "second", "--hostname", "second.azure-devices.net")
 	out := h.command(t, "--hub", "second", "replay", path, "--create", "--speed", "100")

@@ -30,7 +30,7 @@ func refusalScenarios() []scenario {
 }
 
 // doorTimeout bounds each attempt. Refusals take milliseconds; this is for a machine that is busy with other things.
-const doorTimeout = 40 * time.Second
+const doorTimeout = time.Minute
 
 // credential is what somebody brings to a door.
 type credential struct {

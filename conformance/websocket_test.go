@@ -53,6 +53,6 @@ func webSocketEmulatorKilled(t *testing.T, s *site) {
 	p.device.waitLine(`^connection \{"connected": false\}`, 1, time.Minute)
 	p.hub.start()
 	p.device.waitLine(`^connection \{"connected": true\}`, 2, time.Minute)
-	p.checkAll("second", 30*time.Second)
+	p.checkAll("second", time.Minute)
 	p.wantTelemetry("first", "second")
 }

@@ -64,7 +64,7 @@ def rest(method, path, **more):
     return more.pop("session", requests).request(method, url, headers=headers, timeout=60, **more)
 
 
-def kept(device, count=0, since=None, timeout=20):
+def kept(device, count=0, since=None, timeout=60):
     """Telemetry as the emulator keeps it; with a count, waits until there are that many."""
     query = {"device": device, "limit": 1000}
     if since is not None:

@@ -39,7 +39,7 @@ with refused("a method without a name", HttpOperationError, 400):
 # A call that waits for the device gets through as soon as it is there.
 answers = []
 waiting = threading.Thread(
-    target=lambda: answers.append(invoke(payload="early", connect_timeout_in_seconds=20, response_timeout_in_seconds=30))
+    target=lambda: answers.append(invoke(payload="early", connect_timeout_in_seconds=60, response_timeout_in_seconds=60))
 )
 waiting.start()
 
@@ -55,7 +55,7 @@ def serve(request):
 
 time.sleep(1)
 client.on_method_request_received = serve
-waiting.join(60)
+waiting.join(90)
 check(answers and answers[0].payload == {"echo": "early"}, "the early call arrived", answers)
 
 for payload in ({"a": [1, 2.5, "x", None, {"b": True}]}, [1, 2], 42, "text", '{"a": 1}', True, "ключ ☃", {}):

@@ -22,8 +22,8 @@ def admin(method, path, body=None, status=200):
 
 def told(source, count, device=ID):
     """The events of a source about a device, once there are that many."""
-    query = {"device": device, "source": source, "count": count, "timeout": "20s"}
-    messages = requests.get(ADMIN + "/messages/wait", params=query, timeout=30).json()["messages"]
+    query = {"device": device, "source": source, "count": count, "timeout": "60s"}
+    messages = requests.get(ADMIN + "/messages/wait", params=query, timeout=90).json()["messages"]
     equal(len(messages), count, "{} {}".format(count, source))
     for message in messages:
         equal(message["source"], source, "source")
@@ -113,13 +113,13 @@ equal(messages[1]["applicationProperties"], {"urgent": "yes", "site": "north", "
 equal(admin("GET", "/routes")["orphaned"], 2, "two messages went nowhere")
 
 with arrived:
-    check(arrived.wait_for(lambda: len(posted) >= 3, 30), "the webhook was called", posted)
+    check(arrived.wait_for(lambda: len(posted) >= 3, 60), "the webhook was called", posted)
 equal([p["data"]["body"].get("n") for p in posted], [1, 1, None], "the webhook hears again what it did not take")
 event = posted[0]
 equal((event["eventType"], event["subject"]), ("Microsoft.Devices.DeviceTelemetry", "devices/" + ID), "event type and subject")
 equal(event["data"]["properties"], {"site": "north"}, "properties at the webhook")
 equal(event["data"]["systemProperties"]["iothub-connection-device-id"], ID, "system properties at the webhook")
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while not (letters := admin("GET", "/dead-letters")["deadLetters"]) and time.monotonic() < deadline:
     time.sleep(0.1)
 equal([(d["endpoint"], d["reason"], d["lastError"], d["attempts"]) for d in letters], [("hook", "refused", "status 400", 1)], "dead letter")

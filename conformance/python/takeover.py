@@ -32,7 +32,7 @@ eventually(lambda: len(first.received) == 1, "the first one receives")
 
 second = client()
 second.on_message_received = second.received.append
-check(first.lost.wait(20), "the first one is thrown out")
+check(first.lost.wait(60), "the first one is thrown out")
 check(second.connected, "the second one is connected")
 manager.send_c2d_message(ID, "two", {})
 eventually(lambda: len(second.received) == 1, "the second one receives")
