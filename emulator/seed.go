@@ -24,23 +24,33 @@ type SeedResult = admin.SeedResult
 type seeding struct {
 	// mu is held while one is applied.
 	mu sync.Mutex
-	// files are those of the configuration, read once: a reset applies them again.
-	files []*seed.File
-	last  atomic.Pointer[SeedResult]
+	// file is what those of the configuration say together, nil for none; a reset applies it again. sources are their names.
+	file    *seed.File
+	sources []string
+	last    atomic.Pointer[SeedResult]
 }
 
-// loadSeeds reads the configured seed files. An error has a line for each thing that is wrong, with its place.
+// loadSeeds reads the configured seed files, and puts them together. An error has a line for each thing that is wrong, with its place.
 func (e *Emulator) loadSeeds() error {
-	var errs []error
+	var (
+		errs  []error
+		files []*seed.File
+	)
 	for _, path := range e.cfg.Seeds {
 		f, err := seed.Load(path)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		e.seeding.files = append(e.seeding.files, f)
+		files, e.seeding.sources = append(files, f), append(e.seeding.sources, path)
 	}
 	e.reseed = e.seedAgain
+	if len(errs) == 0 && len(files) > 0 {
+		var err error
+		if e.seeding.file, err = seed.Merge(files...); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) > 0 {
 		return &SeedError{errors.Join(errs...)}
 	}
@@ -59,22 +69,21 @@ func (e *SeedError) Unwrap() error { return e.Err }
 
 // applySeeds applies the configured files.
 func (e *Emulator) applySeeds(ctx context.Context) error {
-	if len(e.seeding.files) == 0 {
+	if e.seeding.file == nil {
 		return nil
 	}
-	_, err := e.seed(ctx, e.seeding.files)
+	_, err := e.seed(ctx, e.seeding.sources, e.seeding.file)
 	return err
 }
 
 // seedAgain applies the configured files to one hub, which is being reset.
 func (e *Emulator) seedAgain(ctx context.Context, h *hosted) error {
-	// Without the lock of those that are posted: the hub's own is held.
-	for _, f := range e.seeding.files {
-		if _, err := e.seedFile(ctx, f, h); err != nil {
-			return err
-		}
+	if e.seeding.file == nil {
+		return nil
 	}
-	return nil
+	// Without the lock of those that are posted: the hub's own is held.
+	_, err := e.seedFile(ctx, e.seeding.file, h)
+	return err
 }
 
 // ApplySeed applies a seed, YAML or JSON, to the hubs, and makes the hubs that it names and that are not there. name is for messages. Everything is checked before
@@ -87,26 +96,18 @@ func (e *Emulator) ApplySeed(ctx context.Context, name string, text []byte) (See
 		e.seeding.last.Store(&result)
 		return result, err
 	}
-	return e.seed(ctx, []*seed.File{f})
+	return e.seed(ctx, []string{f.Name}, f)
 }
 
-// seed applies files one after the other and remembers the result.
-func (e *Emulator) seed(ctx context.Context, files []*seed.File) (SeedResult, error) {
+// seed applies what the sources say and remembers the result.
+func (e *Emulator) seed(ctx context.Context, sources []string, f *seed.File) (SeedResult, error) {
 	e.seeding.mu.Lock()
 	defer e.seeding.mu.Unlock()
 	began := time.Now()
-	result := SeedResult{Status: admin.SeedApplied, Time: iothub.FormatTime(e.cfg.Now()), Sources: []string{}}
-	var counts seedhub.Counts
-	var err error
-	for _, f := range files {
-		result.Sources = append(result.Sources, f.Name)
-		var applied seedhub.Counts
-		applied, err = e.seedFile(ctx, f, nil)
-		counts.Add(applied)
-		if err != nil {
-			result.Status, result.Error = admin.SeedFailed, err.Error()
-			break
-		}
+	result := SeedResult{Status: admin.SeedApplied, Time: iothub.FormatTime(e.cfg.Now()), Sources: sources}
+	counts, err := e.seedFile(ctx, f, nil)
+	if err != nil {
+		result.Status, result.Error = admin.SeedFailed, err.Error()
 	}
 	result.Created, result.Changed, result.Unchanged = counts.Created, counts.Changed, counts.Unchanged
 	result.Milliseconds = float64(time.Since(began).Microseconds()) / 1000

@@ -48,7 +48,7 @@ func (p *jsonParser) position(offset int) Position {
 	if line > 0 {
 		begin = p.lines[line-1]
 	}
-	return Position{line + 1, utf8.RuneCount(p.data[begin:offset]) + 1}
+	return Position{Line: line + 1, Column: utf8.RuneCount(p.data[begin:offset]) + 1}
 }
 
 // next returns where the next token begins.

@@ -1,12 +1,17 @@
 package seed
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
 
 // Position is a place in a file, line and column from 1. A column counts characters. The zero Position is the file as a whole.
-type Position struct{ Line, Column int }
+type Position struct {
+	Line, Column int
+	// file is the one of several that were merged.
+	file string
+}
 
 // Problem is something wrong in a file.
 type Problem struct {
@@ -18,10 +23,11 @@ type Problem struct {
 
 // Error returns file:line:column: message.
 func (p Problem) Error() string {
+	file := cmp.Or(p.file, p.File)
 	if p.Line == 0 {
-		return p.File + ": " + p.Message
+		return file + ": " + p.Message
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+	return fmt.Sprintf("%s:%d:%d: %s", file, p.Line, p.Column, p.Message)
 }
 
 // maxProblems is how many of them are told.

@@ -51,8 +51,13 @@ func Parse(name string, data []byte, o Options) (*File, error) {
 	if len(problems) == 0 {
 		return f, nil
 	}
+	return nil, sorted(problems, name)
+}
+
+// sorted returns what is wrong in the order of the file.
+func sorted(problems []Problem, name string) Problems {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	if more := len(problems) - maxProblems; more > 0 {
 		problems = append(problems[:maxProblems], Problem{Message: fmt.Sprintf("%d more problems", more)})
@@ -60,7 +65,7 @@ func Parse(name string, data []byte, o Options) (*File, error) {
 	for i := range problems {
 		problems[i].File = name
 	}
-	return nil, Problems(problems)
+	return problems
 }
 
 func (f *File) parse(data []byte, o Options) []Problem {
@@ -88,14 +93,19 @@ func (f *File) parse(data []byte, o Options) []Problem {
 		// An empty file is a seed of nothing.
 		return nil
 	}
+	return f.read(o)
+}
+
+// read fills the document and checks it.
+func (f *File) read(o Options) []Problem {
 	d := newDecoder()
-	d.decode(root, reflect.ValueOf(&f.Document).Elem(), field{}, "a seed")
+	d.decode(f.root, reflect.ValueOf(&f.Document).Elem(), field{}, "a seed")
 	if len(d.problems) > 0 {
 		return d.problems
 	}
 	v := newValidator(o)
-	v.document(&f.Document, root)
-	f.NamesFiles = v.namesFiles
+	v.document(&f.Document, f.root)
+	f.NamesFiles = f.NamesFiles || v.namesFiles
 	return v.problems
 }
 

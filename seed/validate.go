@@ -76,7 +76,11 @@ func (v *validator) names(kind string, fold bool) func(name string, at Position)
 			key = strings.ToLower(name)
 		}
 		if first, twice := seen[key]; twice {
-			v.complain(at, "the %s %q is there already, in line %d", kind, name, first.Line)
+			where := fmt.Sprintf("in line %d", first.Line)
+			if first.file != at.file {
+				where = "at " + first.inFile()
+			}
+			v.complain(at, "the %s %q is there already, %s", kind, name, where)
 			return
 		}
 		seen[key] = at

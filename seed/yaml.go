@@ -19,15 +19,15 @@ func parseYAML(data []byte) (*node, error) {
 		return nil, yamlProblem(err)
 	}
 	if len(documents) > 1 {
-		return nil, Problem{Position: Position{documents[1].Line, documents[1].Column}, Message: "a seed is one YAML document; here begins another"}
+		return nil, Problem{Position: Position{Line: documents[1].Line, Column: documents[1].Column}, Message: "a seed is one YAML document; here begins another"}
 	}
 	if len(documents) == 0 {
-		return &node{at: Position{1, 1}}, nil
+		return &node{at: Position{Line: 1, Column: 1}}, nil
 	}
 	root := &documents[0]
 	if root.Kind == yaml.DocumentNode {
 		if len(root.Content) == 0 {
-			return &node{at: Position{1, 1}}, nil
+			return &node{at: Position{Line: 1, Column: 1}}, nil
 		}
 		root = root.Content[0]
 	}
@@ -47,7 +47,7 @@ func yamlProblem(err error) error {
 	if loading.ContextMsg != "" {
 		message += " (" + loading.ContextMsg + ")"
 	}
-	return Problem{Position: Position{loading.Mark.Line, loading.Mark.Column}, Message: message}
+	return Problem{Position: Position{Line: loading.Mark.Line, Column: loading.Mark.Column}, Message: message}
 }
 
 type yamlConverter struct {
@@ -59,7 +59,7 @@ type yamlConverter struct {
 // convert makes a node of a YAML node. at is the place of the alias that led here, if one did.
 func (c *yamlConverter) convert(y *yaml.Node, at Position, depth int) (*node, error) {
 	if at == (Position{}) {
-		at = Position{y.Line, y.Column}
+		at = Position{Line: y.Line, Column: y.Column}
 	}
 	if len(c.within) > 0 {
 		if c.budget--; c.budget < 0 {
@@ -102,7 +102,7 @@ func (c *yamlConverter) mapping(n *node, y *yaml.Node, depth int) error {
 	var merged []member
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key, value := y.Content[i], y.Content[i+1]
-		at := Position{key.Line, key.Column}
+		at := Position{Line: key.Line, Column: key.Column}
 		for key.Kind == yaml.AliasNode {
 			key = key.Alias
 		}

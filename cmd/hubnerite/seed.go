@@ -28,9 +28,10 @@ type seedCheckCmd struct {
 	Files []string `arg:"" placeholder:"FILE" help:"YAML or JSON."`
 }
 
-// Run checks each file and fails when one is wrong.
+// Run checks each file, and all of them together, and fails when something is wrong.
 func (c *seedCheckCmd) Run(a *app) error {
 	failed := false
+	var files []*seed.File
 	for _, path := range c.Files {
 		f, err := loadSeed(path)
 		if err != nil {
@@ -38,7 +39,14 @@ func (c *seedCheckCmd) Run(a *app) error {
 			_, _ = fmt.Fprintln(a.stderr, err)
 			continue
 		}
+		files = append(files, f)
 		_, _ = fmt.Fprintf(a.stdout, "%s: %s\n", path, summary(&f.Document))
+	}
+	if !failed {
+		if _, err := seed.Merge(files...); err != nil {
+			_, _ = fmt.Fprintln(a.stderr, err)
+			failed = true
+		}
 	}
 	if failed {
 		return exitCode(exitFailure)
@@ -102,43 +110,42 @@ type seedApplyCmd struct {
 	Files []string `arg:"" placeholder:"FILE" help:"YAML or JSON."`
 }
 
-// Run applies the files in their order, once all of them are known to be right by themselves.
+// Run applies what the files say together, once all of it is known to be right by itself.
 func (c *seedApplyCmd) Run(a *app) error {
-	type upload struct {
-		name string
-		text []byte
-	}
-	var uploads []upload
+	var files []*seed.File
 	for _, path := range c.Files {
 		f, err := loadSeed(path)
 		if err != nil {
 			_, _ = fmt.Fprintln(a.stderr, err)
 			return exitCode(exitFailure)
 		}
-		// The file as it is, so that the emulator's complaints name its lines, unless it has parts elsewhere.
-		text, err := os.ReadFile(path)
-		name := path
-		if err == nil && f.NamesFiles {
-			text, err = f.JSON()
-			name = path + ".json"
-		}
-		if err != nil {
-			return err
-		}
-		uploads = append(uploads, upload{name, text})
+		files = append(files, f)
 	}
-	for _, u := range uploads {
-		answer, err := a.request(http.MethodPost, "/seed?name="+url.QueryEscape(u.name), strings.NewReader(string(u.text)), seedTimeout)
-		if err != nil {
-			return err
-		}
-		var result emulator.SeedResult
-		if err := json.Unmarshal(answer, &result); err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(a.stdout, "%s: %d created, %d changed, %d unchanged\n", strings.TrimSuffix(u.name, ".json"), result.Created, result.Changed, result.Unchanged)
+	f, err := seed.Merge(files...)
+	if err != nil {
+		_, _ = fmt.Fprintln(a.stderr, err)
+		return exitCode(exitFailure)
 	}
-	return nil
+	// One file as it is, so that the emulator's complaints name its lines, unless it has parts elsewhere.
+	name, shown := c.Files[0], strings.Join(c.Files, " ")
+	text, err := os.ReadFile(name)
+	if err == nil && (len(files) > 1 || f.NamesFiles) {
+		text, err = f.JSON()
+		name = strings.TrimSuffix(shown, ".json") + ".json"
+	}
+	if err != nil {
+		return err
+	}
+	answer, err := a.request(http.MethodPost, "/seed?name="+url.QueryEscape(name), strings.NewReader(string(text)), seedTimeout)
+	if err != nil {
+		return err
+	}
+	var result emulator.SeedResult
+	if err := json.Unmarshal(answer, &result); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s: %d created, %d changed, %d unchanged\n", shown, result.Created, result.Changed, result.Unchanged)
+	return err
 }
 
 type seedSchemaCmd struct{}
