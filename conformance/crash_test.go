@@ -66,6 +66,9 @@ type crash struct {
 // scenarioLimit is scenarioTimeout, and more where somebody asked for more kills.
 func scenarioLimit(t *testing.T) time.Duration {
 	t.Helper()
+	if strings.Contains(t.Name(), "/docs_") {
+		return docsTimeout
+	}
 	return scenarioTimeout + time.Duration(crashRounds(t, 0))*3*time.Second
 }
 

@@ -41,7 +41,9 @@ func docsNeeds() map[string]docsNeed {
 		"go-modules": {"", docsGoModules},
 		"checkout":   {"", docsCheckout},
 		"curl":       {"curl", nil},
-		"openssl":    {"openssl", nil},
+		// For what changes the hosts file or wants certain ports to be free.
+		"namespace": {"namespace", nil},
+		"openssl":   {"openssl", nil},
 	}
 }
 

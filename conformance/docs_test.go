@@ -15,8 +15,11 @@ import (
 	"github.com/hubnerite/hubnerite/internal/docpage"
 )
 
+// docsTimeout ends a page that hangs. Pages install packages and take their time on a busy machine.
+const docsTimeout = 10 * time.Minute
+
 // commandTimeout bounds one block of commands of a page. Most take a second; some install packages.
-const commandTimeout = 150 * time.Second
+const commandTimeout = 4 * time.Minute
 
 // outputTimeout bounds the wait for what a running program is to print.
 const outputTimeout = 90 * time.Second
@@ -64,7 +67,7 @@ func docsScenarios() []scenario {
 func runPage(t *testing.T, s *site, name string, page docpage.Page) {
 	r := &reader{t: t, page: name, terminals: map[string]*terminal{}}
 	// A page that takes too long shall fail by itself, so that what it started is ended.
-	r.deadline = time.Now().Add(scenarioTimeout - 30*time.Second)
+	r.deadline = time.Now().Add(docsTimeout - time.Minute)
 	r.folder, r.env = docsEnvironment(t, s, page.Needs)
 	skipped := map[string]int{}
 	for _, step := range page.Steps {

@@ -16,8 +16,9 @@ import (
 
 const probeFailed = 97
 
-// dottedHosts are names of hubs and gateways that resolve to the emulator in a scenario's private hosts file.
-const dottedHosts = "127.0.0.1 hub1.azure-devices.net gateway.factory.example other.factory.example\n"
+// dottedHosts are names of hubs and gateways that resolve to the emulator in a scenario's private hosts file. Many systems resolve
+// all of *.localhost.
+const dottedHosts = "127.0.0.1 hub1.azure-devices.net gateway.factory.example other.factory.example test1.localhost\n"
 
 // isolate gives the process to be started user, mount and network namespaces of its own, in which it is root, and makes it
 // the leader of a process group.

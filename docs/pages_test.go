@@ -18,7 +18,7 @@ func notScripts() []string {
 
 // pageNeeds are the words of a page's "needs" comment; docsNeeds of package conformance says what they are.
 func pageNeeds() []string {
-	return []string{"python", "node", "java", "go", "go-modules", "checkout", "curl", "openssl"}
+	return []string{"python", "node", "java", "go", "go-modules", "checkout", "curl", "openssl", "namespace"}
 }
 
 // notRunReasons are the reasons for which a block may be left out when TestConformance follows the pages.

@@ -2,10 +2,15 @@ package emulator_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
+	"github.com/hubnerite/hubnerite/emulator"
 	"github.com/hubnerite/hubnerite/emulator/emulatortest"
 	"github.com/hubnerite/hubnerite/hub"
 	"github.com/hubnerite/hubnerite/iothub"
@@ -54,4 +59,26 @@ func TestClockOfEmulator(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCertificateOfAHubMadeAfterAnAdvance: clients judge certificates by the real time, whatever the hubs' clock shows.
+func TestCertificateOfAHubMadeAfterAnAdvance(t *testing.T) {
+	e := emulatortest.Run(t)
+	emulatortest.Advance(t, e, 48*time.Hour)
+	if _, err := e.CreateHub(t.Context(), emulator.HubOptions{Name: "late", HostNames: []string{"late.test"}}); err != nil {
+		t.Fatal(err)
+	}
+	info := e.Info()
+	ca, err := os.ReadFile(info.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "late.test", MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", info.Ports.HTTPS))
+	if err != nil {
+		t.Fatalf("the certificate of a hub made with the clock two days ahead: %v", err)
+	}
+	_ = conn.Close()
 }

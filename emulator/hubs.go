@@ -169,7 +169,7 @@ func (e *Emulator) host(ctx context.Context, h *hosted, from *savedHub) (HubInfo
 
 // beginHosted begins the life of a hub that was made at run time and makes it known. The caller holds hubsMu.
 func (e *Emulator) beginHosted(ctx context.Context, h *hosted, from *savedHub) error {
-	if err := e.trust.Cover(h.hostNames, e.cfg.Now()); err != nil {
+	if err := e.trust.Cover(h.hostNames, e.clock.Real()); err != nil {
 		return err
 	}
 	l, err := h.begin(ctx, h.lifeDir(h.number), from)
