@@ -76,6 +76,12 @@ type LimitQuery struct {
 	Limit int `query:"limit" default:"100" minimum:"1" maximum:"10000" doc:"The most to return."`
 }
 
+// PageQuery bounds an answer that is a list of what is there.
+type PageQuery struct {
+	LimitQuery
+	Newest bool `query:"newest" doc:"Of what matches the last, up to limit, instead of the first."`
+}
+
 // ActivityPage is an answer.
 type ActivityPage struct {
 	Activity []Activity `json:"activity" nullable:"false"`
@@ -103,10 +109,10 @@ func (s *server) registerActivity() {
 		OperationID: "activity", Method: http.MethodGet, Path: "/activity", Summary: "What happened", Tags: []string{"activity"}, Description: remembered,
 	}, func(ctx context.Context, in *struct {
 		ActivityQuery
-		LimitQuery
+		PageQuery
 	},
 	) (*activityOutput, error) {
-		return s.readActivity(ctx, &in.ActivityFilter, in.Kind, in.Limit)
+		return s.readActivity(ctx, &in.ActivityFilter, in.Kind, &in.PageQuery)
 	})
 	huma.Register(s.api, huma.Operation{
 		OperationID: "waitForActivity", Method: http.MethodGet, Path: "/activity/wait", Summary: "Wait for something to happen", Tags: []string{"activity"},
@@ -126,10 +132,10 @@ func (s *server) registerActivity() {
 			Description: "Short for /activity?kind=" + route.kind + ".",
 		}, func(ctx context.Context, in *struct {
 			ActivityFilter
-			LimitQuery
+			PageQuery
 		},
 		) (*activityOutput, error) {
-			return s.readActivity(ctx, &in.ActivityFilter, []string{route.kind}, in.Limit)
+			return s.readActivity(ctx, &in.ActivityFilter, []string{route.kind}, &in.PageQuery)
 		})
 		huma.Register(s.api, huma.Operation{
 			OperationID: "waitFor" + string(route.operation[0]-'a'+'A') + route.operation[1:], Method: http.MethodGet, Path: route.path + "/wait",
@@ -145,13 +151,21 @@ func (s *server) registerActivity() {
 	}
 }
 
-func (s *server) readActivity(ctx context.Context, f *ActivityFilter, kinds []string, limit int) (*activityOutput, error) {
+func (s *server) readActivity(ctx context.Context, f *ActivityFilter, kinds []string, p *PageQuery) (*activityOutput, error) {
 	q, err := f.query(kinds)
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.hub(ctx).ReadActivity(ctx, q, limit)
+	page, err := s.page(ctx, q, p)
 	return s.activities(ctx, page, err)
+}
+
+// page reads the first or the last of what is selected.
+func (s *server) page(ctx context.Context, q hub.ActivityQuery, p *PageQuery) (hub.ActivityPage, error) {
+	if p.Newest {
+		return s.hub(ctx).NewestActivity(ctx, q, p.Limit)
+	}
+	return s.hub(ctx).ReadActivity(ctx, q, p.Limit)
 }
 
 func (s *server) waitActivity(ctx context.Context, f *ActivityFilter, kinds []string, limit int, w *WaitQuery) (*activityOutput, error) {

@@ -91,6 +91,9 @@ func TestActivityFilters(t *testing.T) {
 		"/uploads":                                                 "",
 		"/methods/wait?event=failed&timeout=5m":                    "method:failed",
 		"/refusals/wait?count=2&timeout=0":                         "refusal:refused",
+		"/activity?newest=true&limit=2":                            "twin:patched refusal:refused",
+		"/activity?newest=true&device=d-1&kind=telemetry,c2d":      "telemetry:received c2d:sent c2d:ended",
+		"/connections?newest=true&limit=1":                         "connection:connected",
 		"/activity/wait?kind=identity&count=2&limit=10":            "identity:created identity:created identity:created",
 	} {
 		var words []string

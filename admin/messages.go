@@ -85,14 +85,14 @@ func (s *server) registerMessages() {
 		Description: "Ordered by time; those of one device are in its order. since takes the position of an answer, or the sequence number of the last message of a device.",
 	}, func(ctx context.Context, in *struct {
 		MessagesQuery
-		LimitQuery
+		PageQuery
 	},
 	) (*messagesOutput, error) {
 		q, err := in.query()
 		if err != nil {
 			return nil, err
 		}
-		page, err := s.hub(ctx).ReadActivity(ctx, q, in.Limit)
+		page, err := s.page(ctx, q, &in.PageQuery)
 		return s.messages(page, err)
 	})
 	huma.Register(s.api, huma.Operation{

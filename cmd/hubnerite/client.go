@@ -240,9 +240,20 @@ func (s *service) call(method, path string, query url.Values, header http.Header
 
 // refusal turns an error answer of the hub into one line.
 func refusal(response *http.Response, body []byte) error {
-	var envelope struct{ Message string }
-	if json.Unmarshal(body, &envelope) == nil && envelope.Message != "" {
-		body = []byte(envelope.Message)
+	// Errors of methods are JSON of their own: the answer itself, or inside the text of the ordinary one.
+	var answer struct {
+		ErrorCode int
+		Message   string
+	}
+	for range 2 {
+		if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
+			break
+		}
+		body = []byte(answer.Message)
+		if answer.ErrorCode != 0 {
+			body = fmt.Appendf(body, " (%d)", answer.ErrorCode)
+			break
+		}
 	}
 	return fmt.Errorf("the hub answers %s: %s", response.Status, bytes.TrimSpace(body))
 }

@@ -78,15 +78,29 @@ type clockShowCmd struct{}
 // Run prints the clock.
 func (*clockShowCmd) Run(a *app) error { return a.clock(http.MethodGet, "/clock", nil) }
 
+// givenTime is a time on the command line; without a zone it is in UTC, without a time of day its beginning.
+type givenTime struct{ time.Time }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *givenTime) UnmarshalText(text []byte) error {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			m.Time = t
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no time such as 2026-05-01T12:00:00Z", text)
+}
+
 type clockFreezeCmd struct {
-	Time *time.Time `arg:"" optional:"" help:"At this time, such as 2026-05-01T12:00:00Z; else where it is."`
+	Time *givenTime `arg:"" optional:"" help:"At this time, such as 2026-05-01T12:00:00Z; else where it is."`
 }
 
 // Run stops the clock.
 func (c *clockFreezeCmd) Run(a *app) error {
 	body := map[string]any{"frozen": true}
 	if c.Time != nil {
-		body["time"] = c.Time
+		body["time"] = c.Time.Time
 	}
 	return a.clock(http.MethodPut, "/clock", body)
 }
@@ -99,12 +113,12 @@ func (*clockResumeCmd) Run(a *app) error {
 }
 
 type clockSetCmd struct {
-	Time time.Time `arg:"" help:"Such as 2026-05-01T12:00:00Z."`
+	Time givenTime `arg:"" help:"Such as 2026-05-01T12:00:00Z."`
 }
 
 // Run sets the clock, which goes on running or standing still.
 func (c *clockSetCmd) Run(a *app) error {
-	return a.clock(http.MethodPut, "/clock", map[string]any{"time": c.Time})
+	return a.clock(http.MethodPut, "/clock", map[string]any{"time": c.Time.Time})
 }
 
 type clockAdvanceCmd struct {

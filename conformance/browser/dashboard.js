@@ -3,6 +3,7 @@
 // device with the real SDK is connected. SHOTS names a folder for pictures.
 
 const assert = require('assert');
+const fs = require('fs');
 const path = require('path');
 const { chromium } = require('playwright-core');
 
@@ -24,12 +25,14 @@ async function main() {
   const refusals = [];
   page.on('response', (r) => { if (r.status() >= 400) refusals.push(`${r.status()} ${r.url()}`); });
   page.on('request', (r) => { if (!r.url().startsWith(ADMIN) && !r.url().startsWith('data:')) faults.push(`a request to ${r.url()}`); });
+  let began = performance.now();
   // A step is over: nothing went wrong in the page, and the emulator refused as much as the step asked for.
   const step = (text, refused = 0) => {
     assert.deepStrictEqual(faults, []);
     const seen = refusals.splice(0);
     assert.strictEqual(seen.length, refused, seen.join('\n'));
-    console.log('ok:', text);
+    console.log(`ok: ${text} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+    began = performance.now();
   };
   const card = (id) => page.locator(`#${id}`);
 
@@ -50,7 +53,11 @@ async function main() {
   await page.getByRole('button', { name: 'Copy Connection string' }).click();
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   assert.match(copied, /^HostName=.*;DeviceId=d1;SharedAccessKey=.+/);
-  step('the identity, and its connection string on the clipboard');
+  await card('identity').getByText('Run a program as this device').click();
+  await card('identity').getByRole('button', { name: 'Copy Command that runs a program' }).click();
+  assert.strictEqual(await page.evaluate(() => navigator.clipboard.readText()), 'hubnerite exec --device d1 -- python my_device.py');
+  await card('identity').getByText('Run a program as this device').click();
+  step('the identity, its connection string and its command lines on the clipboard');
 
   await card('telemetry').locator('li[data-entry]').first().waitFor();
   await card('telemetry').getByText('temperature').first().waitFor();
@@ -78,6 +85,9 @@ async function main() {
   await card('method').getByText('"two"').waitFor();
   step('a direct method');
 
+  await card('method').getByLabel('Payload').fill('{"hello": ');
+  await card('method').getByRole('button', { name: 'Invoke' }).click();
+  await page.locator('.toast.error').getByText('The payload is not JSON').waitFor();
   await card('c2d').getByLabel('Body').fill('from the dashboard');
   await card('c2d').getByRole('button', { name: 'Add a property' }).click();
   await card('c2d').getByLabel('Property name').fill('colour');
@@ -85,13 +95,12 @@ async function main() {
   await card('c2d').getByRole('button', { name: 'Send' }).click();
   await card('c2d').getByText('Queued as').waitFor();
   await card('log').getByText('c2d ended').first().waitFor();
-  console.log('sent a message');
   step('a cloud-to-device message with a property, and its outcome');
   await page.evaluate(() => scrollTo(0, 0));
   await shot(page, 'device');
 
   // The keyboard: every page by its letter.
-  const pages = [['l', 'Live'], ['q', 'Query'], ['i', 'Inspector'], ['r', 'Routing'], ['c', 'Configurations'], ['j', 'Jobs'], ['s', 'Simulated devices'],
+  const pages = [['n', 'Connect a program'], ['l', 'Live'], ['q', 'Query'], ['i', 'Inspector'], ['r', 'Routing'], ['c', 'Configurations'], ['j', 'Jobs'], ['s', 'Simulated devices'],
     ['f', 'Faults'], ['h', 'Hubs'], ['k', 'Clock and more'], ['d', 'Devices']];
   for (const [key, title] of pages) {
     await page.keyboard.press('g');
@@ -131,7 +140,7 @@ async function main() {
 
   // A route, a configuration, a job.
   await page.goto(`${ADMIN}/#/routing`);
-  await page.getByRole('heading', { name: 'Routes' }).getByRole('button').click();
+  await page.getByRole('button', { name: 'Add to routes' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Name').fill('hot');
   await dialog.getByLabel('Condition').fill('$body.temperature > 30');
@@ -141,7 +150,7 @@ async function main() {
   step('a route is added and switched off');
 
   await page.goto(`${ADMIN}/#/configurations`);
-  await page.getByRole('heading', { level: 1 }).getByRole('button').click();
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
   await page.getByRole('cell', { name: 'example', exact: true }).waitFor();
   await page.goto(`${ADMIN}/#/jobs`);
@@ -151,6 +160,9 @@ async function main() {
   step('a configuration and a job');
 
   await theRest(page, step);
+  await ofTheList(page, step);
+  await ofLongAgo(page, step);
+  await accessible(page, step);
 
   // Dark, and as wide as a phone.
   await page.goto(`${ADMIN}/#/devices/${DEVICE}`);
@@ -179,7 +191,7 @@ async function main() {
   await page.getByRole('button', { name: 'Add a device' }).click();
   await page.getByRole('dialog').getByLabel('Device ID').fill('made here');
   await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
-  await page.locator('.toast.error').first().waitFor(); // a blank is not allowed
+  await page.getByRole('dialog').getByRole('alert').getByText('character that is not allowed').waitFor(); // a blank; said where it can be read
   await page.getByRole('dialog').getByLabel('Device ID').fill('made-here');
   await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
   await page.getByRole('heading', { level: 1, name: /made-here/ }).waitFor();
@@ -190,6 +202,76 @@ async function main() {
   await browser.close();
 }
 
+/** call asks the management API. */
+async function call(method, target, body) {
+  const answer = await fetch(ADMIN + target, { method, body: body && JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
+  assert.ok(answer.ok, `${method} ${target}: ${answer.status}`);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** ofTheList: it says what happens elsewhere, and whoever is at a row stays there. */
+async function ofTheList(page, step) {
+  await page.goto(`${ADMIN}/#/devices`);
+  await page.getByRole('link', { name: 'thermostat', exact: true }).focus();
+  await call('POST', '/devices', { deviceId: 'between' });
+  await page.getByRole('link', { name: 'between', exact: true }).waitFor();
+  assert.strictEqual(await page.evaluate(() => document.activeElement.textContent), 'thermostat');
+  await page.getByLabel('Search devices').fill('ump-');
+  await page.getByText('1 device found').waitFor();
+  await page.getByLabel('Search devices').fill('p*7');
+  await page.getByRole('link', { name: 'between', exact: true }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'pump-7', exact: true }).waitFor();
+  await page.getByLabel('Search devices').fill('');
+  await page.getByRole('link', { name: 'between', exact: true }).waitFor();
+  await call('DELETE', '/devices/between');
+  await page.getByRole('link', { name: 'between', exact: true }).waitFor({ state: 'detached' });
+  await page.goto(`${ADMIN}/#/devices/between`);
+  await page.getByText('Device between is not registered.').waitFor();
+  step('the list of devices keeps the focus, and finds by a part', 1);
+}
+
+/** ofLongAgo: what a device did is on its page however much others have done since. */
+async function ofLongAgo(page, step) {
+  await call('POST', '/simulations', { name: 'crowd', device: 'crowd-{n}', count: 20, telemetry: [{ every: '20ms', body: { n: 1 } }] });
+  for (let sent = 0; sent < 1500;) {
+    await page.waitForTimeout(200);
+    sent = (await call('GET', '/simulations/crowd')).sent;
+  }
+  await page.goto(`${ADMIN}/#/live`);
+  await page.locator('li[data-kind=telemetry]').first().waitFor();
+  assert.ok(await page.locator('li[data-entry]').count() <= 200);
+  await call('DELETE', '/simulations/crowd');
+  await page.goto(`${ADMIN}/#/devices/${DEVICE}`);
+  await page.reload();
+  await page.locator('#log').getByText('connected', { exact: true }).first().waitFor();
+  await page.locator('#log').getByText('c2d ended').first().waitFor();
+  await page.locator('#twin ol.feed').getByText('"interval":10').first().waitFor();
+  await page.locator('#telemetry li[data-entry]').first().waitFor();
+  step('a device\'s connections, messages and twin changes from before a flood of others');
+}
+
+/** accessible has axe-core look at every page, in both colour schemes. */
+async function accessible(page, step) {
+  const source = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+  await page.evaluate(source); // the page lets no other script in
+  const views = ['devices', `devices/${DEVICE}`, 'connect', 'live', 'query', 'connections', 'routing', 'configurations', 'jobs', 'simulations', 'faults', 'hubs', 'settings'];
+  for (const view of views) {
+    await page.goto(`${ADMIN}/#/${view}`);
+    await page.locator('main h1').waitFor();
+    for (const theme of ['light', 'dark']) {
+      const found = await page.evaluate(async (chosen) => {
+        document.documentElement.dataset.theme = chosen;
+        // The colours are what the other scheme changes.
+        const { violations } = await window.axe.run(document, { resultTypes: ['violations'], ...(chosen === 'dark' && { runOnly: ['color-contrast'] }) });
+        return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).slice(0, 3).join(' | ')}`);
+      }, theme);
+      assert.deepStrictEqual(found, [], `${view}, ${theme}`);
+    }
+  }
+  await page.evaluate(() => { delete document.documentElement.dataset.theme; });
+  step('nothing that axe-core objects to on any page, light or dark');
+}
+
 /** theRest is the clock, faults, simulated devices, hubs, snapshots and the inspector. */
 async function theRest(page, step) {
   await page.goto(`${ADMIN}/#/settings`);
@@ -198,8 +280,10 @@ async function theRest(page, step) {
   await clock.getByText('frozen').waitFor();
   await clock.getByRole('button', { name: '+1m' }).click(); // less than the life of the device's token: the SDK gives up for good when it has expired
   await page.getByText('Advanced by 1m').waitFor();
+  await page.locator('header').getByRole('link', { name: 'clock frozen' }).waitFor();
   await clock.getByRole('button', { name: 'Back to real time' }).click();
   await clock.getByText('running').waitFor();
+  await page.locator('header').getByRole('link', { name: 'clock frozen' }).waitFor({ state: 'detached' });
   step('the clock is stopped, moved and set right');
   await shot(page, 'clock');
 
@@ -210,7 +294,7 @@ async function theRest(page, step) {
   step('a snapshot');
 
   await page.goto(`${ADMIN}/#/simulations`);
-  await page.getByRole('heading', { level: 1 }).getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
   await page.getByRole('cell', { name: /of 5/ }).waitFor();
   await page.goto(`${ADMIN}/#/devices/thermometer-03`);
@@ -240,12 +324,24 @@ async function theRest(page, step) {
   step('the packets of a connection, decoded');
 
   await page.goto(`${ADMIN}/#/faults`);
-  await page.getByRole('heading', { level: 1 }).getByRole('button', { name: 'Add' }).click();
-  await page.getByRole('dialog').getByLabel('Begin with').selectOption({ index: 1 });
+  const slow = page.getByRole('switch', { name: /Slow methods/ });
+  await slow.check();
+  await page.locator('tbody tr', { hasText: 'method delay' }).waitFor();
+  assert.ok(await slow.isChecked());
+  await page.locator('header').getByRole('link', { name: '1 fault' }).waitFor();
+  await page.reload();
+  assert.ok(await slow.isChecked());
+  await slow.uncheck();
+  await page.getByText('Nothing goes wrong on purpose.').waitFor();
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByRole('dialog').getByLabel('Operation').selectOption('twin-get');
+  await page.getByRole('dialog').getByLabel('Action').selectOption('delay');
+  await page.getByRole('dialog').getByLabel('Devices').fill('nobody-*');
   await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+  await page.locator('tbody tr', { hasText: 'nobody-*' }).waitFor();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
   await page.getByText('Nothing goes wrong on purpose.').waitFor();
-  step('a fault is added and removed');
+  step('a fault is switched on and off, another added and removed');
 
   await page.goto(`${ADMIN}/#/hubs`);
   await page.getByRole('button', { name: 'Make a hub' }).click();

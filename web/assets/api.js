@@ -57,12 +57,22 @@ async function send(method, url, body, headers = {}) {
   return { value, headers: answer.headers };
 }
 
-/** The words of an error: ours (RFC 9457) or the service's (Message, or message). */
+/**
+ * The words of an error: ours (RFC 9457) or the service's, which has them in Message or message, behind "ErrorCode:NAME;" or once more as JSON.
+ */
 function message(value, answer) {
   if (value && typeof value === 'object') {
     const details = (value.errors || []).map((e) => [e.location, e.message].filter(Boolean).join(': ')).join('; ');
     const text = value.detail || value.Message || value.message;
-    if (text) return details ? `${text} (${details})` : String(text);
+    if (typeof text === 'string' && text.startsWith('{')) {
+      try {
+        const inner = JSON.parse(text);
+        if (inner.message) return `${inner.message}${inner.errorCode ? ` (${inner.errorCode})` : ''}`;
+      } catch { /* a text that only looks like JSON */ }
+    }
+    const named = /^ErrorCode:(\w+);\s*(.+)$/s.exec(text || '');
+    if (named) return `${named[2]} (${named[1]})`;
+    if (text) return details ? `${text}: ${details}` : String(text);
   }
   return `${answer.status} ${answer.statusText}${typeof value === 'string' && value ? `: ${value.slice(0, 300)}` : ''}`;
 }
@@ -87,5 +97,8 @@ export function service(method, path, body, headers) {
   const [name, query] = path.split('?');
   return send(method, address(`/service${name}`, { ...Object.fromEntries(new URLSearchParams(query)), 'api-version': VERSION }), body, headers);
 }
+
+/** now is the emulator's time, which may be another than the browser's. */
+export const now = async () => Date.parse((await get('/clock')).now);
 
 export const id = encodeURIComponent;

@@ -1,6 +1,7 @@
 // The frame of the dashboard: pages by the address after "#", the keyboard, the theme, and which hub is looked at.
 
 import { chooseHub, chosenHub, optional, get, token } from './api.js';
+import { switches } from './commands.js';
 import { dialog, empty, field, fill, h, select, table } from './dom.js';
 import { feed } from './feed.js';
 import { devices } from './views/devices.js';
@@ -13,11 +14,13 @@ import { jobs } from './views/jobs.js';
 import { connections } from './views/connections.js';
 import { faults } from './views/faults.js';
 import { simulations } from './views/simulations.js';
+import { connect } from './views/connect.js';
 import { hubs } from './views/hubs.js';
 import { settings } from './views/settings.js';
 
 const pages = [
   { path: 'devices', title: 'Devices', key: 'd', view: devices },
+  { path: 'connect', title: 'Connect', key: 'n', view: connect },
   { path: 'live', title: 'Live', key: 'l', view: live },
   { path: 'query', title: 'Query', key: 'q', view: query },
   { path: 'connections', title: 'Inspector', key: 'i', view: connections },
@@ -44,6 +47,8 @@ async function show() {
     if (page && link.dataset.path === page.path) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
+  document.querySelector('#nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  shift();
   if (!page) {
     fill(main, empty(`There is no page "${name}".`));
     return;
@@ -128,6 +133,18 @@ async function hubChoice() {
   fill(box, choice);
 }
 
+/** shift says in the head of every page what is not as usual: a clock that was moved, and faults. */
+async function shift() {
+  const box = document.getElementById('switched');
+  const { clock, faults } = await switches().catch(() => ({ clock: {}, faults: [] }));
+  const moved = clock.offset && clock.offset !== '0s';
+  const text = [clock.frozen ? 'clock frozen' : moved && `clock ${clock.offset.startsWith('-') ? '' : '+'}${clock.offset.replace(/(\D)0s$/, '$1').replace(/h0m$/, 'h')}`, faults.length && `${faults.length} fault${faults.length === 1 ? '' : 's'}`];
+  const wanted = text.filter(Boolean).join(' ');
+  if (box.dataset.text === wanted) return;
+  box.dataset.text = wanted;
+  fill(box, text.map((one, i) => one && h('a', { class: 'tag warn', href: i ? '#/faults' : '#/settings' }, one)));
+}
+
 function state() {
   const box = document.getElementById('state');
   feed.onState((up) => {
@@ -151,6 +168,8 @@ document.getElementById('keys').addEventListener('click', help);
 document.addEventListener('keydown', keyboard);
 window.addEventListener('hashchange', () => { show().then(() => main.focus({ preventScroll: true })); });
 window.addEventListener('hubs-changed', () => { hubChoice(); });
+window.addEventListener('switched', shift);
+setInterval(() => { if (!document.hidden) shift(); }, 10000);
 state();
 start().catch((err) => {
   if (err.status === 401) askToken();

@@ -62,7 +62,7 @@ export function secret(text, label) {
   const shown = h('code', { class: 'secret' }, '•'.repeat(12));
   let open = false;
   const eye = h('button', {
-    type: 'button', class: 'quiet', 'aria-pressed': 'false',
+    type: 'button', class: 'quiet', 'aria-pressed': 'false', 'aria-label': `Show ${label}`,
     onclick: () => {
       open = !open;
       shown.textContent = open ? text : '•'.repeat(12);
@@ -83,18 +83,32 @@ export function select(name, choices, chosen) {
   return h('select', { name }, choices.map((c) => h('option', { value: c, selected: c === chosen }, c)));
 }
 
-/** dialog opens a form in front of the page; submit gets it, and closes it unless it fails. */
+/** dialog opens a form in front of the page; submit gets it, and closes it unless it fails: then the form says why. */
 export function dialog(title, content, action, submit) {
   const previous = document.activeElement;
   const box = h('dialog', { 'aria-label': title });
+  const problem = h('p', { class: 'problem bad', role: 'alert', hidden: true });
   const form = h('form', {
     method: 'dialog',
     onsubmit: async (e) => {
       e.preventDefault();
       const button = form.querySelector('button[type=submit]');
-      if (await act(button, async () => { await submit(form); return true; })) box.close();
+      button.disabled = true;
+      problem.hidden = true;
+      try {
+        await submit(form);
+        box.close();
+      } catch (err) {
+        problem.textContent = err.message;
+        problem.hidden = false;
+      } finally {
+        button.disabled = false;
+      }
     },
-  }, h('h2', null, title), content, h('div', { class: 'buttons' },
+    onkeydown: (e) => {
+      if (e.key === 'Enter' && (e.ctrlKey || e.metaKey) && action) { e.preventDefault(); form.requestSubmit(); }
+    },
+  }, h('h2', null, title), content, problem, h('div', { class: 'buttons' },
     h('button', { type: 'button', onclick: () => box.close() }, action ? 'Cancel' : 'Close'),
     action && h('button', { type: 'submit', class: 'main' }, action)));
   box.append(form);
@@ -109,9 +123,28 @@ export const confirmed = (question, action, work) => dialog(question, null, acti
 
 /** table has a head and rows of cells. */
 export function table(heads, rows, properties) {
-  return h('div', { class: 'scroll' }, h('table', properties || null,
-    h('thead', null, h('tr', null, heads.map((t) => h('th', { scope: 'col' }, t)))),
-    h('tbody', null, rows.map((cells) => (cells instanceof Node ? cells : h('tr', null, cells.map((c) => h('td', null, c))))))));
+  return h('div', { class: 'scroll' }, h('table', { class: 'stack', ...properties },
+    h('thead', null, h('tr', null, heads.map(heading))),
+    h('tbody', null, rows.map((cells) => (cells instanceof Node ? cells : h('tr', null, cells.map((c, i) => h('td', { 'data-label': heads[i] || null }, c))))))));
+}
+
+/** heading is the head of a column; one without a text has the buttons of the rows. */
+export const heading = (text) => h('th', { scope: 'col' }, text || h('span', { class: 'unseen' }, 'Actions'));
+
+/** title is the head of a page with its buttons beside it. */
+export const title = (text, ...buttons) => h('div', { class: 'title' }, h('h1', null, text), h('div', { class: 'with-buttons' }, buttons));
+
+/** copied is a text that is meant to be pasted elsewhere, with its button. */
+export const copied = (text, label) => h('div', { class: 'copied' }, h('pre', { tabindex: 0, 'aria-label': label }, text), copyButton(text, label));
+
+/** columns are two stacks of cards beside each other, which stay where they are while their cards grow. */
+export const columns = (left, right) => h('div', { class: 'columns' }, h('div', null, left), h('div', null, right));
+
+/** perFrame makes of a work that many events ask for one that is done once per frame. */
+export function perFrame(work, signal) {
+  let planned = 0;
+  signal.addEventListener('abort', () => cancelAnimationFrame(planned));
+  return () => { planned = planned || requestAnimationFrame(() => { planned = 0; work(); }); };
 }
 
 /** json is a value as indented text. */

@@ -6,6 +6,12 @@ export const KINDS = ['telemetry', 'c2d', 'feedback', 'method', 'twin', 'connect
 
 const KEEP = 1000;
 
+/** How much telemetry from before the page was opened. */
+const PAST = 200;
+
+/** key tells activities apart. */
+const key = (e) => [e.time, e.kind, e.event, e.device, e.module, e.partition, e.sequenceNumber, e.requestId, e.operation].join('|');
+
 class Feed {
   constructor() {
     this.listeners = new Set();
@@ -45,24 +51,30 @@ class Feed {
 
   async follow(signal) {
     let since = '';
-    let known = null; // what was there before the stream began: both may have the same
+    const known = new Set();
     const headers = token.get() ? { Authorization: `Bearer ${token.get()}` } : {};
     while (!signal.aborted) {
       try {
+        if (!since) {
+          // What was there before, telemetry apart so that it does not crowd out the rest; the stream goes on where the first answer
+          // ends, and may repeat what the others have already.
+          const { position } = await get('/activity', { since: 'latest', limit: 1 });
+          const [telemetry, others] = await Promise.all([get('/activity', { kind: 'telemetry', newest: true, limit: PAST }),
+            get('/activity', { kind: KINDS.filter((k) => k !== 'telemetry').join(','), newest: true, limit: KEEP - PAST })]);
+          if (signal.aborted) return;
+          const before = [...telemetry.activity, ...others.activity].sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+          before.forEach((e) => { known.add(key(e)); this.take(e); });
+          since = position;
+        }
         const answer = await fetch(address('/activity/stream', { since }), { signal, headers });
         if (!answer.ok) throw new Error(String(answer.status));
-        if (!known) {
-          const { activity } = await get('/activity', { kind: KINDS.filter((k) => k !== 'telemetry').join(','), limit: 10000 });
-          if (signal.aborted) return;
-          const last = activity.slice(-KEEP);
-          known = new Set(last.map((e) => JSON.stringify(e)));
-          last.forEach((e) => this.take(e));
-        }
         this.state(true);
         for await (const message of messages(answer.body)) {
           if (signal.aborted) return;
           if (message.id) since = message.id;
-          if (message.data && !known.delete(message.data)) this.take(JSON.parse(message.data));
+          if (!message.data) continue;
+          const e = JSON.parse(message.data);
+          if (!known.size || !known.delete(key(e))) this.take(e);
         }
       } catch { /* the emulator went away, or was never there: try again */ }
       if (signal.aborted) return;

@@ -1,7 +1,7 @@
 // Automatic device configurations and IoT Edge deployments.
 
 import { id, service } from '../api.js';
-import { confirmed, dialog, empty, field, fill, h, json, table } from '../dom.js';
+import { confirmed, dialog, empty, field, fill, h, json, table, title } from '../dom.js';
 
 const TEMPLATE = {
   id: 'example', schemaVersion: '1.0', priority: 10, targetCondition: "tags.site = 'demo'", labels: {},
@@ -21,7 +21,7 @@ export async function configurations(box) {
   const buttons = (c) => h('span', { class: 'with-buttons' },
     h('button', { type: 'button', class: 'quiet', onclick: () => edit(c, c.etag) }, 'Edit'),
     h('button', { type: 'button', class: 'quiet', onclick: () => confirmed(`Delete ${c.id}?`, 'Delete', async () => { await service('DELETE', `/configurations/${id(c.id)}`, undefined, { 'If-Match': '*' }); await again(); }) }, 'Delete'));
-  fill(box, h('h1', null, 'Configurations', h('button', { type: 'button', class: 'quiet', onclick: () => edit(TEMPLATE) }, 'Add')),
+  fill(box, title('Configurations', h('button', { type: 'button', class: 'main', onclick: () => edit(TEMPLATE) }, 'Add')),
     h('div', { class: 'card' }, list.length ? table(['ID', 'Priority', 'Target', 'System metrics', 'Metrics', ''], list.map((c) => [
-      c.id, c.priority, h('code', null, c.targetCondition), metrics(c.systemMetrics), metrics(c.metrics), buttons(c)])) : empty('No configuration.')));
+      c.id, c.priority, h('code', null, c.targetCondition), metrics(c.systemMetrics), metrics(c.metrics), buttons(c)])) : empty('No configuration. One writes desired properties into every twin that its condition on tags or reported properties selects, and counts how far that has come.')));
 }

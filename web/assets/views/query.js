@@ -1,7 +1,7 @@
 // A console for the query language.
 
 import { id, service } from '../api.js';
-import { act, fill, h, json, table } from '../dom.js';
+import { act, empty, fill, h, json, table, title } from '../dom.js';
 
 const EXAMPLES = [
   'SELECT * FROM devices',
@@ -46,20 +46,27 @@ export async function query(box) {
       return;
     }
     const names = [...new Set(rows.flatMap((r) => Object.keys(r)))];
-    fill(result, rows.length ? table(names, rows.map((r) => names.map((n) => cell(n, r[n])))) : null);
+    fill(result, rows.length ? table(names, rows.map((r) => names.map((n) => cell(n, r[n])))) : empty('No row.'));
   }
 
   const button = h('button', { type: 'button', class: 'main', onclick: () => run() }, 'Run');
   const run = () => {
     sessionStorage.setItem('query', text.value);
-    return act(button, () => load(null));
+    return act(button, () => load(null).catch((err) => {
+      rows = [];
+      more.hidden = true;
+      note.textContent = '';
+      fill(result, h('p', { class: 'bad' }, err.message));
+      throw err;
+    }));
   };
   text.addEventListener('keydown', (e) => {
     if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); run(); }
   });
-  fill(box, h('h1', null, 'Query'), h('div', { class: 'card' }, text,
+  fill(box, title('Query'), h('div', { class: 'card' }, text,
     h('div', { class: 'bar' }, button, h('span', { class: 'soft' }, 'Ctrl+Enter'), h('label', { class: 'check' }, raw, 'as JSON'),
       h('select', { 'aria-label': 'Examples', onchange: (e) => { if (e.currentTarget.value) text.value = e.currentTarget.value; e.currentTarget.value = ''; } },
         h('option', { value: '' }, 'Examples …'), EXAMPLES.map((one) => h('option', null, one))))),
   h('div', { class: 'card' }, note, result, more));
+  fill(result, empty('The rows will be here. Tags, desired and reported properties, connection states and modules can be asked for; a write is seen at once.'));
 }

@@ -1,7 +1,7 @@
 // Routes, their endpoints and enrichments, and what webhooks did not take.
 
 import { get, id, put, remove } from '../api.js';
-import { act, clock, confirmed, dialog, empty, field, fill, h, json, select, table } from '../dom.js';
+import { act, clock, columns, confirmed, dialog, empty, field, fill, h, json, select, table, title } from '../dom.js';
 
 const SOURCES = ['DeviceMessages', 'TwinChangeEvents', 'DeviceLifecycleEvents', 'DeviceConnectionStateEvents'];
 
@@ -39,23 +39,23 @@ export async function routing(box) {
   ], 'Add', async (form) => { await put(`/endpoints/${id(form.elements.name.value)}`, { url: form.elements.url.value }); await again(); });
   const addGroup = () => dialog('Add a consumer group', field('Name', h('input', { name: 'name', required: true, autofocus: true })), 'Add',
     async (form) => { await put(`/consumer-groups/${id(form.elements.name.value)}`, {}); await again(); });
-  const head = (title, add) => h('h2', { class: 'switch' }, title, add && h('button', { type: 'button', class: 'quiet', onclick: add }, 'Add'));
+  const head = (text, add) => h('div', { class: 'title' }, h('h2', null, text), add && h('button', { type: 'button', class: 'quiet', 'aria-label': `Add to ${text.toLowerCase()}`, onclick: add }, 'Add'));
 
-  fill(box, h('h1', null, 'Routing'),
+  fill(box, title('Routing'),
     h('section', { class: 'card' }, head('Routes', addRoute),
-      table(['Name', 'Source', 'Condition', 'Endpoint', '', ''], [
+      table(['Name', 'Source', 'Condition', 'Endpoint', 'Enabled', ''], [
         ...routes.map((r) => [r.name, r.source, h('code', null, r.condition), (r.endpointNames || []).join(', '), toggle(r, `/routes/${id(r.name)}`), drop(`/routes/${id(r.name)}`, r.name)]),
         [h('em', null, 'fallback'), fallbackRoute.source, h('code', null, fallbackRoute.condition), (fallbackRoute.endpointNames || []).join(', '), toggle(fallbackRoute, '/routes/$fallback'), ''],
       ]),
       orphaned ? h('p', { class: 'warn' }, `${orphaned} message${orphaned === 1 ? '' : 's'} since the start fulfilled no condition and went nowhere.`) : null),
-    h('div', { class: 'columns' },
+    columns([
       h('section', { class: 'card' }, head('Enrichments', addEnrichment), enrichments.length ? table(['Name', 'Value', 'Endpoints', ''],
-        enrichments.map((e) => [e.key, h('code', null, e.value), (e.endpointNames || []).join(', '), drop(`/enrichments/${id(e.key)}`, e.key)])) : empty('None.')),
-      h('section', { class: 'card' }, head('Endpoints', addEndpoint), table(['Name', 'URL', ''],
+        enrichments.map((e) => [e.key, h('code', null, e.value), (e.endpointNames || []).join(', '), drop(`/enrichments/${id(e.key)}`, e.key)])) : empty('None. An enrichment puts a property on each message, such as a tag of the device: $twin.tags.site.'))],
+    [h('section', { class: 'card' }, head('Endpoints', addEndpoint), table(['Name', 'URL', ''],
         [['events', 'the built-in endpoint', ''], ...endpoints.map((e) => [e.name, e.url, drop(`/endpoints/${id(e.name)}`, e.name)])])),
       h('section', { class: 'card' }, head('Consumer groups', addGroup), table(['Name', ''],
-        (groups.consumerGroups || groups.names || []).map((g) => (typeof g === 'string' ? g : g.name)).map((g) => [g, g === '$Default' ? '' : drop(`/consumer-groups/${id(g)}`, g)])))),
-    h('section', { class: 'card' }, h('h2', { class: 'switch' }, 'Dead letters', deadLetters.length ? h('button', { type: 'button', class: 'quiet', onclick: (e) => change(e.currentTarget, () => remove('/dead-letters')) }, 'Forget all') : null),
+        (groups.consumerGroups || groups.names || []).map((g) => (typeof g === 'string' ? g : g.name)).map((g) => [g, g === '$Default' ? '' : drop(`/consumer-groups/${id(g)}`, g)])))]),
+    h('section', { class: 'card' }, h('div', { class: 'title' }, h('h2', null, 'Dead letters'), deadLetters.length ? h('button', { type: 'button', class: 'quiet', onclick: (e) => change(e.currentTarget, () => remove('/dead-letters')) }, 'Forget all') : null),
       deadLetters.length ? table(['Time', 'Endpoint', 'Reason', 'Attempts', 'Message'], deadLetters.map((d) => [clock(d.time), d.endpoint, `${d.reason}: ${d.lastError}`, d.attempts,
         h('details', null, h('summary', null, d.message.device), h('pre', null, json(d.message)))])) : empty('None: webhooks took everything.')));
 }

@@ -1,11 +1,12 @@
 // Switches of the emulator: its clock, snapshots, reset, and what it was asked for and cannot do.
 
 import { get, id, optional, post, put, remove } from '../api.js';
-import { act, confirmed, copyButton, empty, fill, h, secret, table } from '../dom.js';
+import { act, columns, confirmed, empty, fill, h, table, title } from '../dom.js';
 
 export async function settings(box, { signal }) {
   const [info, health, unsupported] = await Promise.all([get('/info'), get('/health'), optional('/unsupported')]);
-  fill(box, h('h1', null, 'Clock and more'), h('div', { class: 'columns' }, await clockCard(signal), await snapshotCard(() => settings(box, { signal })), stringsCard(info), await unsupportedCard(unsupported, info, health)));
+  const [clock, snapshots] = await Promise.all([clockCard(signal), snapshotCard(() => settings(box, { signal }))]);
+  fill(box, title('Clock and more'), columns([clock, snapshots], [emulatorCard(info, health), seedCard(health.seed), unsupportedCard(unsupported)]));
 }
 
 async function clockCard(signal) {
@@ -18,7 +19,7 @@ async function clockCard(signal) {
     fill(shown, h('strong', null, at.toISOString().replace('T', ' ').replace(/\.\d+Z/, ' UTC')), ' ',
       h('span', { class: `tag ${now.frozen ? 'warn' : 'good'}` }, now.frozen ? 'frozen' : 'running'), ' ', now.offset && now.offset !== '0s' ? h('span', { class: 'soft' }, `${now.offset} from real time`) : null);
   };
-  const taken = (value) => { now = value || now; read = Date.now(); tick(); };
+  const taken = (value) => { now = value || now; read = Date.now(); tick(); window.dispatchEvent(new Event('switched')); };
   tick();
   const timer = setInterval(tick, 500);
   signal.addEventListener('abort', () => clearInterval(timer));
@@ -51,19 +52,24 @@ async function snapshotCard(again) {
     }) }, 'Reset')));
 }
 
-function stringsCard(info) {
-  const rows = [...Object.entries(info.connectionStrings || {}).map(([name, text]) => [name, text]), ['Event Hubs', info.eventHub.connectionString],
-    info.eventHub.emulatorConnectionString && ['Event Hubs, without TLS', info.eventHub.emulatorConnectionString], ['Storage', info.storage.connectionString]].filter(Boolean);
-  return h('section', { class: 'card' }, h('h2', null, 'Connection strings'), h('dl', null, rows.map(([name, text]) => [h('dt', null, name), h('dd', null, secret(text, name))])));
-}
-
-async function unsupportedCard(unsupported, info, health) {
-  const calls = (unsupported && (unsupported.operations || unsupported.calls)) || [];
+function emulatorCard(info, health) {
   return h('section', { class: 'card' }, h('h2', null, 'The emulator'),
-    h('dl', null, [['Version', info.version], ['State', health.status], ['Host names', (info.hostNames || []).join(', ')],
-      ['Ports', Object.entries(info.ports).map(([n, p]) => `${n} ${p}`).join(', ')], ['CA', h('span', { class: 'with-buttons' }, h('code', null, info.caFile), info.caFile && copyButton(info.caFile, 'Path of the CA'))]]
+    h('dl', null, [['Version', info.version], ['State', h('span', { class: health.status === 'healthy' ? 'good' : 'bad' }, health.status)], ['Process', String(info.pid)]]
       .map(([t, d]) => [h('dt', null, t), h('dd', null, d)])),
-    h('p', null, h('a', { href: 'docs' }, 'Management API'), ' · ', h('a', { href: 'metrics' }, 'Metrics'), ' · ', h('a', { href: 'ca.pem' }, 'CA certificate')),
-    h('h2', null, 'Asked for and not there'), calls.length ? table(['Operation', 'Times'], calls.map((c) => [c.operation || c.name, c.count])) : empty('Nothing that the emulator does not do was asked for.'));
+    h('p', null, h('a', { href: 'docs' }, 'Management API'), ' · ', h('a', { href: 'metrics' }, 'Metrics'), ' · ', h('a', { href: 'export' }, 'Export as a seed file'), ' · ', h('a', { href: '#/connect' }, 'Connection strings')));
 }
 
+/** seedCard tells what became of the last seed. */
+function seedCard(seed) {
+  const names = seed && (seed.sources || []).join(', ');
+  return h('section', { class: 'card' }, h('h2', null, 'Seed'), !seed ? empty('No seed was applied. With --seed hub.yaml the hub has its devices, twins and routes at every start; "Export" writes such a file.') : [
+    h('p', null, h('span', { class: `tag ${seed.status === 'failed' ? 'bad' : 'good'}` }, seed.status), ' ', names),
+    h('p', { class: 'soft' }, `${seed.created} created, ${seed.changed} changed, ${seed.unchanged} as they were`),
+    (seed.errors || []).length ? h('pre', null, seed.errors.join('\n')) : null]);
+}
+
+function unsupportedCard(unsupported) {
+  const calls = Object.entries((unsupported && unsupported.operations) || {});
+  return h('section', { class: 'card' }, h('h2', null, 'Asked for and not there'), calls.length
+    ? table(['Operation', 'Times'], calls) : empty('Nothing that the emulator does not do was asked for.'));
+}

@@ -1,7 +1,7 @@
 // Devices that the emulator plays itself.
 
 import { get, id, post, remove } from '../api.js';
-import { act, dialog, empty, field, fill, h, json, table } from '../dom.js';
+import { act, dialog, empty, field, fill, h, json, table, title } from '../dom.js';
 
 const TEMPLATE = {
   name: 'thermometers', device: 'thermometer-{n:02}', count: 5,
@@ -16,9 +16,9 @@ export async function simulations(box) {
     await post('/simulations', JSON.parse(form.elements.text.value));
     await again();
   });
-  fill(box, h('h1', null, 'Simulated devices', h('button', { type: 'button', class: 'quiet', onclick: add }, 'Add'),
-    h('button', { type: 'button', class: 'quiet', onclick: (e) => act(e.currentTarget, again) }, 'Reload')),
+  fill(box, title('Simulated devices', h('button', { type: 'button', class: 'main', onclick: add }, 'Add'),
+    h('button', { type: 'button', onclick: (e) => act(e.currentTarget, again) }, 'Reload')),
   h('div', { class: 'card' }, list.length ? table(['Simulation', 'Connected', 'Sent', 'Methods', 'Messages received', 'Last error', ''], list.map((s) => [
     h('details', null, h('summary', null, s.id), h('pre', null, json(s.spec))), `${s.connected} of ${s.devices}`, s.sent, s.methods, s.received, h('span', { class: 'bad' }, s.lastError || ''),
-    h('button', { type: 'button', class: 'quiet', onclick: (e) => act(e.currentTarget, async () => { await remove(`/simulations/${id(s.id)}`); await again(); }) }, 'Stop')])) : empty('None. A seed file may have some, or add them here.')));
+    h('button', { type: 'button', class: 'quiet', onclick: (e) => act(e.currentTarget, async () => { await remove(`/simulations/${id(s.id)}`); await again(); }) }, 'Stop')])) : empty('None. A seed file may have some, or add them here: devices that send by a template, answer methods, follow their twin and take messages, thousands of them if wanted.')));
 }

@@ -1,7 +1,9 @@
 // What one device sends, as it arrives: the last messages, and a plot of the numbers in their bodies.
 
 import { get } from '../api.js';
-import { clock, empty, fill, h, json } from '../dom.js';
+import { commands } from '../commands.js';
+import { clock, copied, empty, fill, h, json, perFrame } from '../dom.js';
+import { unfold } from '../entry.js';
 import { feed } from '../feed.js';
 import { draw, numbers, Series } from '../plot.js';
 
@@ -10,21 +12,15 @@ const KEEP = 50;
 export function telemetryCard(name, module, signal) {
   const canvas = h('canvas', { class: 'plot', role: 'img', 'aria-label': 'Plot of the numbers in the telemetry' });
   const legend = h('div', { class: 'legend' });
-  const list = h('ol', { class: 'feed' }, h('li', null, empty('No telemetry yet.')));
+  const list = h('ol', { class: 'feed tall' }, h('li', null, empty('No telemetry yet. From a terminal:'), module ? null : copied(commands(name).send, 'Command that sends a message')));
   const figure = h('div', { hidden: true }, canvas, legend);
   const series = new Series();
   const hidden = new Set();
-  let planned = 0;
-
-  const redraw = () => {
-    if (planned) return;
-    planned = requestAnimationFrame(() => {
-      planned = 0;
-      figure.hidden = !series.points.size;
-      if (legend.children.length !== series.points.size) showLegend();
-      draw(canvas, series, hidden);
-    });
-  };
+  const redraw = perFrame(() => {
+    figure.hidden = !series.points.size;
+    if (legend.children.length !== series.points.size) showLegend();
+    draw(canvas, series, hidden);
+  }, signal);
 
   function showLegend() {
     fill(legend, [...series.points.keys()].map((n) => {
@@ -45,10 +41,10 @@ export function telemetryCard(name, module, signal) {
       series.add(Date.parse(time), numbers(value));
       redraw();
     } catch { /* a body that is not JSON has no numbers */ }
-    list.prepend(h('li', { 'data-entry': '1' }, h('details', null, h('summary', null, clock(time), h('span', { class: 'mono' }, typeof body === 'string' ? body.slice(0, 200) : JSON.stringify(body))),
+    list.prepend(h('li', { 'data-entry': '1' }, unfold([clock(time), h('span', { class: 'mono' }, typeof body === 'string' ? body.slice(0, 200) : JSON.stringify(body))], () => [
       h('pre', null, typeof value === 'string' ? value : json(value)),
-      Object.keys(properties || {}).length ? [h('p', { class: 'soft' }, 'Application properties'), h('pre', null, json(properties))] : null,
-      system ? [h('p', { class: 'soft' }, 'System properties'), h('pre', null, json(system))] : null)));
+      ...(Object.keys(properties || {}).length ? [h('p', { class: 'soft' }, 'Application properties'), h('pre', null, json(properties))] : []),
+      ...(system ? [h('p', { class: 'soft' }, 'System properties'), h('pre', null, json(system))] : [])])));
     while (list.children.length > KEEP) list.lastChild.remove();
   }
 
@@ -61,9 +57,9 @@ export function telemetryCard(name, module, signal) {
     known.add(key);
     add(e.time, e.body, e.applicationProperties, e.systemProperties);
   }, signal);
-  get('/messages', { device: name, limit: 10000 }).then((answer) => {
+  get('/messages', { device: name, module, newest: true, limit: 300 }).then((answer) => {
     if (signal.aborted) return;
-    for (const m of answer.messages.filter((one) => mine(one.module)).slice(-200)) {
+    for (const m of answer.messages.filter((one) => mine(one.module))) {
       const key = `${m.partition}/${m.sequenceNumber}`;
       if (known.has(key)) continue;
       known.add(key);
@@ -72,6 +68,6 @@ export function telemetryCard(name, module, signal) {
   }, (err) => fill(list, h('li', { class: 'bad' }, err.message)));
   const resized = new ResizeObserver(redraw);
   resized.observe(canvas);
-  signal.addEventListener('abort', () => { resized.disconnect(); cancelAnimationFrame(planned); });
+  signal.addEventListener('abort', () => resized.disconnect());
   return h('section', { class: 'card', id: 'telemetry' }, h('h2', null, 'Telemetry'), figure, list);
 }
