@@ -37,14 +37,17 @@ unit: ## Unit tests with the race detector
 vet: ## go vet, conformance programs included
 	$(GO) vet ./...
 	$(GO) vet -tags conformance ./conformance/...
+	cd testcontainers && $(GO) vet ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint with the project's rules (built once into .tools)
 	$(GOLANGCI) run --allow-parallel-runners ./...
+	cd testcontainers && ../$(GOLANGCI) run --allow-parallel-runners ./...
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go code: gofumpt (v0.12.0, inside golangci-lint) and gci
 	$(GOLANGCI) fmt ./...
+	cd testcontainers && ../$(GOLANGCI) fmt ./...
 
 .PHONY: build
 build: ## The binary, into bin/
@@ -112,7 +115,7 @@ image: ## The container image, as IMAGE (hubnerite:dev)
 	docker build -t $(IMAGE) .
 
 .PHONY: containers
-containers: python engine ## The container image built, run and used by SDK programs, and docker-compose.yml brought up
+containers: python engine ## The container image built, run and used by SDK programs, docker-compose.yml, and what is made for Testcontainers
 	@scripts/containers -test.v
 
 .PHONY: engine

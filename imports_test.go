@@ -48,7 +48,9 @@ func rooms() map[string][]string {
 		"bench/...":             {"iothub", "registry", "emulator", "emulator/emulatortest", "bench/...", "amqp/wire", "internal/..."},
 		"internal/...":          {"internal/..."},
 		"docs":                  {},
-		".":                     {},
+		// A module of its own.
+		"testcontainers": {},
+		".":              {},
 
 		// A seed file is data; seedhub makes it true of a hub.
 		"simulate/template": {},
@@ -69,6 +71,8 @@ func libraries() map[string][]string {
 		"github.com/prometheus/client_golang": {
 			"admin/...",
 		},
+		"github.com/testcontainers/testcontainers-go": {"testcontainers"},
+
 		"go.etcd.io/bbolt":                 {"store/bolt"},
 		"go.yaml.in/yaml":                  {"seed", "."},
 		"github.com/alecthomas/kong":       {"cmd/hubnerite/..."},
