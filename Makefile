@@ -31,7 +31,7 @@ test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK program
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 20m ./...
 
 .PHONY: vet
 vet: ## go vet, conformance programs included

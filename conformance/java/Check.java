@@ -76,7 +76,7 @@ final class Check {
 
     /** Waits until the condition is true. */
     static void eventually(String claim, Callable<Boolean> condition) throws Exception {
-        eventually(claim, 20, condition);
+        eventually(claim, 60, condition);
     }
 
     static void eventually(String claim, int seconds, Callable<Boolean> condition) throws Exception {

@@ -130,7 +130,7 @@ final class Processors {
         Processor left = new Processor(store);
         Check.eventually("one processor has all partitions", () -> left.partitions.equals(EventHubs.PARTITIONS));
         Processor right = new Processor(store);
-        Check.eventually("two processors have two partitions each", 30, () -> {
+        Check.eventually("two processors have two partitions each", 60, () -> {
             Set<String> both = new HashSet<>(left.partitions);
             both.addAll(right.partitions);
             return left.partitions.size() == 2 && right.partitions.size() == 2 && both.equals(EventHubs.PARTITIONS);
@@ -141,14 +141,14 @@ final class Processors {
             return both.containsAll(Set.of("one", "four", "over AMQPS"));
         });
         left.stop();
-        Check.eventually("the other takes over", 30, () -> right.partitions.equals(EventHubs.PARTITIONS));
+        Check.eventually("the other takes over", 60, () -> right.partitions.equals(EventHubs.PARTITIONS));
         device.sendEvent(new Message("the last checkpoint"));
         Check.eventually("and reads to the end", () -> right.bodies.contains("the last checkpoint"));
         Check.equal(right.errors, List.of(), "no errors while taking over");
         right.stop();
 
         Processor again = new Processor(store);
-        Check.eventually("a processor with the same checkpoints", 30, () -> again.partitions.equals(EventHubs.PARTITIONS));
+        Check.eventually("a processor with the same checkpoints", 60, () -> again.partitions.equals(EventHubs.PARTITIONS));
         device.sendEvent(new Message("after the checkpoints"));
         Check.eventually("reads on", () -> again.bodies.contains("after the checkpoints"));
         Check.equal(again.bodies, List.of("after the checkpoints"), "and nothing twice");

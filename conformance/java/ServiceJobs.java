@@ -42,7 +42,7 @@ final class ServiceJobs {
 
     private static ScheduledJob finished(String id) throws Exception {
         ScheduledJob[] job = new ScheduledJob[1];
-        Check.eventually("job " + id + " ends", 30, () -> {
+        Check.eventually("job " + id + " ends", 60, () -> {
             job[0] = JOBS.get(id);
             return Set.of(ScheduledJobStatus.completed, ScheduledJobStatus.failed, ScheduledJobStatus.cancelled).contains(job[0].getJobStatus());
         });

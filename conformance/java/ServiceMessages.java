@@ -109,7 +109,7 @@ final class ServiceMessages {
         Check.equal(module.bodies(), List.of("module"), "the module has its own");
         Map<String, FeedbackStatusCode> want = Map.of(id + " id-1", FeedbackStatusCode.success, id + " id-2", FeedbackStatusCode.rejected,
             id + " id-4", FeedbackStatusCode.success);
-        Check.eventually("feedback about what asked for it over " + protocol, 40, () -> FEEDBACK.entrySet().containsAll(want.entrySet()));
+        Check.eventually("feedback about what asked for it over " + protocol, 60, () -> FEEDBACK.entrySet().containsAll(want.entrySet()));
         Check.equal(FEEDBACK.keySet().stream().filter(k -> k.startsWith(id + " ")).count(), 3L, "and about nothing else");
         Check.check(GIVEN_BACK.get(), "feedback that was given back came again");
 

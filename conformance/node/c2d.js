@@ -12,7 +12,7 @@ const { Client } = iothub;
 const Mqtt = transport(mqtt, 'Mqtt');
 const Amqp = transport(iothub, 'Amqp');
 
-main(90, async () => {
+main(170, async () => {
   const service = Client.fromConnectionString(SERVICE, Amqp);
   await service.open();
 
@@ -44,7 +44,7 @@ main(90, async () => {
   await device.open();
   await eventually(() => received.length === 4, 'all four arrived');
   assert.deepStrictEqual(received.map((m) => m.data.toString()), ['ack none', 'ack positive', 'ack negative', 'ack full']);
-  await eventually(() => records.size === 2, 'feedback where it was asked for', 40);
+  await eventually(() => records.size === 2, 'feedback where it was asked for', 60);
   assert.deepStrictEqual([...records.keys()].sort(), ['m-full', 'm-positive']);
   for (const record of records.values()) {
     assert.strictEqual(record.statusCode, 'Success');

@@ -32,7 +32,7 @@ function fields(text) {
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until the condition returns something true, and returns it. */
-async function eventually(condition, claim, seconds = 20) {
+async function eventually(condition, claim, seconds = 60) {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();

@@ -14,7 +14,7 @@ const Transport = transport(amqp, 'Amqp');
 const ServiceTransport = transport(iothub, 'Amqp');
 const called = (start) => new Promise((resolve, reject) => { start((err, value) => (err ? reject(err) : resolve(value))); });
 
-main(150, async () => {
+main(170, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const service = ServiceClient.fromConnectionString(SERVICE, ServiceTransport);
   await service.open();
@@ -89,7 +89,7 @@ main(150, async () => {
     setTimeout(resolve, 0);
   });
   const answer = await service.invokeDeviceMethod(ID, {
-    methodName: 'reboot', payload: { when: [1, 'now', null] }, responseTimeoutInSeconds: 15, connectTimeoutInSeconds: 15,
+    methodName: 'reboot', payload: { when: [1, 'now', null] }, responseTimeoutInSeconds: 60, connectTimeoutInSeconds: 60,
   });
   assert.deepStrictEqual(answer.result, { status: 201, payload: { echo: { when: [1, 'now', null] }, id: 36 } });
   const empty = await service.invokeDeviceMethod(ID, { methodName: 'reboot' });
@@ -125,7 +125,7 @@ main(150, async () => {
   const ofModule = (await kept(ID)).filter((m) => m.module === 'm1');
   assert.deepStrictEqual(ofModule.map((m) => m.body), ['from the module']);
   module.onMethod('ping', (request, response) => response.send(200, 'pong'));
-  const pong = await service.invokeDeviceMethod(ID, 'm1', { methodName: 'ping', payload: null, connectTimeoutInSeconds: 15 });
+  const pong = await service.invokeDeviceMethod(ID, 'm1', { methodName: 'ping', payload: null, connectTimeoutInSeconds: 60 });
   assert.strictEqual(pong.result.payload, 'pong');
   const moduleTwin = await module.getTwin();
   assert.strictEqual(moduleTwin.properties.desired.$version, 1);

@@ -14,7 +14,7 @@ const { SERVICE, DEVICE, ID, fields, sleep, eventually, refused, kept, main } = 
 
 const { Client: ServiceClient, Registry } = iothub;
 
-main(90, async () => {
+main(170, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const device = DeviceClient.fromConnectionString(DEVICE, Http);
   await device.open();
@@ -73,10 +73,10 @@ main(90, async () => {
       process.exit(1);
     });
   });
-  await eventually(() => seen.length === 4, 'three messages arrived, and the abandoned one again', 30);
+  await eventually(() => seen.length === 4, 'three messages arrived, and the abandoned one again', 60);
   assert.deepStrictEqual(seen.map((s) => s.name).sort(), ['abandon', 'abandon', 'complete', 'reject']);
   for (const s of seen) assert.deepStrictEqual([s.who, s.id], ['back end', s.name]);
-  await eventually(() => outcomes.size === 3, 'feedback of all three', 40);
+  await eventually(() => outcomes.size === 3, 'feedback of all three', 60);
   assert.deepStrictEqual(Object.fromEntries(outcomes), { complete: 'Success', reject: 'Rejected', abandon: 'Success' });
   const identity = (await registry.get(ID)).responseBody;
   assert.strictEqual(identity.connectionState, 'Disconnected');

@@ -12,7 +12,7 @@ const { Client: ServiceClient, Registry } = iothub;
 const Mqtt = transport(mqtt, 'Mqtt');
 const Amqp = transport(iothub, 'Amqp');
 
-main(90, async () => {
+main(170, async () => {
   const device = DeviceClient.fromConnectionString(DEVICE, Mqtt);
   const registry = Registry.fromConnectionString(SERVICE);
   const service = ServiceClient.fromConnectionString(SERVICE, Amqp);
@@ -61,7 +61,7 @@ main(90, async () => {
   await eventually(async () => {
     try {
       const answer = await service.invokeDeviceMethod(ID, {
-        methodName: 'reboot', payload: { when: [1, 'now', null] }, responseTimeoutInSeconds: 15,
+        methodName: 'reboot', payload: { when: [1, 'now', null] }, responseTimeoutInSeconds: 60,
       });
       assert.strictEqual(answer.result.status, 201);
       assert.deepStrictEqual(answer.result.payload, { echo: { when: [1, 'now', null] }, id: true });

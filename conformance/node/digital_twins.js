@@ -9,7 +9,7 @@ const { transport, SERVICE, DEVICE, ID, eventually, refused, main } = require('.
 
 const MODEL = 'dtmi:com:example:TemperatureController;1';
 
-main(60, async () => {
+main(170, async () => {
   const twins = new DigitalTwinClient(new IoTHubTokenCredentials(SERVICE));
   const device = DeviceClient.fromConnectionString(DEVICE, transport(mqtt, 'Mqtt'));
   await device.setOptions({ modelId: MODEL });
@@ -38,7 +38,7 @@ main(60, async () => {
   const root = await twins.invokeCommand(ID, 'reboot', { delay: 3 });
   assert.deepStrictEqual([root.body.name, root.body.got], ['reboot', { delay: 3 }]);
   assert.strictEqual(Number(root.xMsCommandStatuscode), 201);
-  const component = await twins.invokeComponentCommand(ID, 'thermostat1', 'getMaxMin', 'since', { connectTimeoutInSeconds: 5, responseTimeoutInSeconds: 10 });
+  const component = await twins.invokeComponentCommand(ID, 'thermostat1', 'getMaxMin', 'since', { connectTimeoutInSeconds: 60, responseTimeoutInSeconds: 60 });
   assert.deepStrictEqual([component.body.name, component.body.got], ['thermostat1*getMaxMin', 'since']);
   await device.close();
   await refused(twins.invokeCommand(ID, 'reboot', {}), 'the device is away');

@@ -89,7 +89,7 @@ async function post(body, headers) {
   assert.strictEqual(answer.status, 204, await answer.text());
 }
 
-main(100, async () => {
+main(170, async () => {
   const hub = (await (await fetch(`${ADMIN}/info`)).json()).eventHub;
   const store = new Store();
   const processor = () => new Processor(hub.connectionString, store);
@@ -111,7 +111,7 @@ main(100, async () => {
 
   await left.close();
   assert.ok(left.reasons.slice(-2).every((r) => r === 'Shutdown'), `${left.reasons}`);
-  await eventually(() => right.partitions.size === 4, 'the other takes over', 30);
+  await eventually(() => right.partitions.size === 4, 'the other takes over', 60);
   await post('the last checkpoint');
   await eventually(() => right.bodies.includes('the last checkpoint'), 'and reads to the end');
   const last = right.events.find((e) => e.body.toString() === 'the last checkpoint');
@@ -120,7 +120,7 @@ main(100, async () => {
   assert.deepStrictEqual(right.errors, []);
 
   const again = processor();
-  await eventually(() => again.partitions.size === 4, 'a consumer with the same checkpoints', 30);
+  await eventually(() => again.partitions.size === 4, 'a consumer with the same checkpoints', 60);
   await post('after the checkpoints');
   await eventually(() => again.bodies.includes('after the checkpoints'), 'reads on');
   assert.deepStrictEqual(again.bodies, ['after the checkpoints']);

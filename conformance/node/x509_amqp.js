@@ -23,7 +23,7 @@ async function client(prefix, deviceId) {
   return made;
 }
 
-main(60, async () => {
+main(170, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const thumbprint = process.env.THUMBPRINT;
   await registry.create({
@@ -39,7 +39,7 @@ main(60, async () => {
   assert.ok(first.systemProperties.connectionAuthMethod.includes('"type":"x509"'), JSON.stringify(first.systemProperties));
   good.onDeviceMethod('ping', (request, response) => response.send(200, 'pong'));
   const pong = await ServiceClient.fromConnectionString(SERVICE).invokeDeviceMethod('certified', {
-    methodName: 'ping', payload: null, connectTimeoutInSeconds: 15,
+    methodName: 'ping', payload: null, connectTimeoutInSeconds: 60,
   });
   assert.strictEqual(pong.result.payload, 'pong');
   const twin = await good.getTwin();
