@@ -125,7 +125,7 @@ main(170, async () => {
   const ofModule = (await kept(ID)).filter((m) => m.module === 'm1');
   assert.deepStrictEqual(ofModule.map((m) => m.body), ['from the module']);
   module.onMethod('ping', (request, response) => response.send(200, 'pong'));
-  const pong = await service.invokeDeviceMethod(ID, 'm1', { methodName: 'ping', payload: null, connectTimeoutInSeconds: 60 });
+  const pong = await service.invokeDeviceMethod(ID, 'm1', { methodName: 'ping', payload: null, connectTimeoutInSeconds: 60, responseTimeoutInSeconds: 60 });
   assert.strictEqual(pong.result.payload, 'pong');
   const moduleTwin = await module.getTwin();
   assert.strictEqual(moduleTwin.properties.desired.$version, 1);

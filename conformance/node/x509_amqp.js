@@ -39,7 +39,7 @@ main(170, async () => {
   assert.ok(first.systemProperties.connectionAuthMethod.includes('"type":"x509"'), JSON.stringify(first.systemProperties));
   good.onDeviceMethod('ping', (request, response) => response.send(200, 'pong'));
   const pong = await ServiceClient.fromConnectionString(SERVICE).invokeDeviceMethod('certified', {
-    methodName: 'ping', payload: null, connectTimeoutInSeconds: 60,
+    methodName: 'ping', payload: null, connectTimeoutInSeconds: 60, responseTimeoutInSeconds: 60,
   });
   assert.strictEqual(pong.result.payload, 'pong');
   const twin = await good.getTwin();
