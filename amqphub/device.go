@@ -262,7 +262,7 @@ func (d *device) Disconnect(reason *iothub.Error) {
 	if len(links) == 0 {
 		return
 	}
-	seen := d.peer.say("connection of "+d.id.String(), reason)
+	seen := d.peer.say("connection", d.id, reason)
 	for _, l := range links {
 		l.close(seen)
 	}

@@ -233,7 +233,7 @@ func (c *c2dSource) settle(sent *amqp.Sent, token string, state wire.DeliverySta
 	answer := func(err error) {
 		var answer wire.DeliveryState // nil repeats the client's outcome
 		if err != nil {
-			answer = wire.Rejected{Error: p.refuse("cloud-to-device settlement", err)}
+			answer = wire.Rejected{Error: c.device.refuse("cloud-to-device settlement", err)}
 		}
 		_ = sent.Settle(answer) // a link that ended needs no answer
 	}

@@ -54,7 +54,7 @@ func (p peerSocket) Silence() { halfopen.Silence(p.conn.NetConn()) }
 // sessions and links are those of this device alone.
 func (d *device) InjectFault(f iothub.Fault, reason *iothub.Error) {
 	p := d.peer
-	seen := p.say("connection of "+d.id.String(), reason)
+	seen := p.say("connection", d.id, reason)
 	switch f.Type {
 	case iothub.FaultKillTCP:
 		netreset.Reset(p.conn.NetConn())

@@ -55,7 +55,9 @@ func (p *peer) serveManagement(r *amqp.Request) {
 
 func (p *peer) manage(r *amqp.Request) (wire.Map, *amqp.Error) {
 	refuse := func(condition wire.Symbol, format string, args ...any) (wire.Map, *amqp.Error) {
-		return nil, trackedError(condition, "NoSystemTracker", p.server.now(), format, args...)
+		refusal := trackedError(condition, "NoSystemTracker", p.server.now(), format, args...)
+		p.log.Info("AMQP refused", "what", "management", "condition", string(condition), "err", refusal)
+		return nil, refusal
 	}
 	properties, err := r.Message.ApplicationProperties()
 	if err != nil {

@@ -96,7 +96,7 @@ func (d *device) methodAnswer(delivery *amqp.Delivery) {
 	status, ok := m.applicationMap.Integer(methodStatusProperty)
 	rid := strings.ToLower(text(m.properties.CorrelationID))
 	if !ok || rid == "" || int64(int32(status)) != status {
-		_ = delivery.Reject(d.peer.refuse("direct method answer", iothub.NewError(iothub.CodeArgumentInvalid,
+		_ = delivery.Reject(d.refuse("direct method answer", iothub.NewError(iothub.CodeArgumentInvalid,
 			"The answer to a direct method needs a correlation ID and the application property %s as an int.", methodStatusProperty)))
 		return
 	}

@@ -105,11 +105,14 @@ func (h handler) Attach(a *amqp.Attach) (*amqp.Acceptance, error) {
 	acceptance, err := p.attach(a)
 	var said *amqp.Error
 	if errors.As(err, &said) { // it is in the words of Event Hubs already
-		p.log.Info("AMQP refused", "what", "attach "+addressOf(a), "err", err)
+		p.log.Info("AMQP refused", "what", "attach "+addressOf(a), "condition", string(said.Condition), "err", err)
 		return nil, said
 	}
 	if err != nil {
-		return nil, p.refuse("attach "+addressOf(a), err)
+		what := "attach " + addressOf(a)
+		id, _, _ := parseDeviceAddress(addressOf(a)) // of nobody, when it is no device's
+		p.note(what, id, err)
+		return nil, p.say(what, id, err)
 	}
 	return acceptance, nil
 }
@@ -260,13 +263,13 @@ func (p *peer) sweep() {
 // refuse logs why something was refused and returns it for the wire.
 func (p *peer) refuse(what string, err error) *amqp.Error {
 	p.note(what, iothub.ID{}, err)
-	return p.say(what, err)
+	return p.say(what, iothub.ID{}, err)
 }
 
 // refuse is that of the peer, for what the device asked.
 func (d *device) refuse(what string, err error) *amqp.Error {
 	d.peer.note(what, d.id, err)
-	return d.peer.say(what, err)
+	return d.peer.say(what, d.id, err)
 }
 
 // note has the hub remember a refusal.
@@ -276,13 +279,13 @@ func (p *peer) note(what string, id iothub.ID, err error) {
 	}
 }
 
-// say logs the error and puts it into the words of AMQP.
-func (p *peer) say(what string, err error) *amqp.Error {
+// say logs the error, with the device that it is about if it is about one, and puts it into the words of AMQP.
+func (p *peer) say(what string, id iothub.ID, err error) *amqp.Error {
 	e := iothub.AsError(err)
 	level := slog.LevelWarn
 	if e.Code == iothub.CodeServerError && !errors.Is(err, amqp.ErrLinkClosed) {
 		level = slog.LevelError
 	}
-	p.log.Log(p.hubContext(), level, "AMQP refused", "what", what, "code", int(e.Code), "err", err)
+	p.log.Log(p.hubContext(), level, "AMQP refused", "what", what, "device", id.String(), "code", int(e.Code), "err", err)
 	return wireError(e, p.server.now())
 }

@@ -53,7 +53,7 @@ func (r *rig) advance(d time.Duration) {
 	r.server.Sweep()
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Now()}
 	st := memory.New(memory.Options{})
@@ -66,12 +66,16 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.server = New(Options{Now: r.Now, Hubs: func(host string) (*hub.Hub, error) {
+	o := Options{Now: r.Now, Hubs: func(host string) (*hub.Hub, error) {
 		if strings.HasPrefix(host, "elsewhere") {
 			return nil, iothub.NewError(iothub.CodeIotHubNotFound, "no hub %q", host)
 		}
 		return r.hub, nil
-	}})
+	}}
+	for _, c := range change {
+		c(&o)
+	}
+	r.server = New(o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

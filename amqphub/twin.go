@@ -71,7 +71,7 @@ func (d *device) DeliverDesired(version int64, body []byte) {
 		err = o.send(message)
 	}
 	if err != nil {
-		o.sender.Close(d.peer.refuse("desired property notification",
+		o.sender.Close(d.refuse("desired property notification",
 			iothub.NewError(iothub.CodeIotHubQuotaExceeded, "The client does not take its desired property changes.").WithCause(err)))
 	}
 }
@@ -91,7 +91,7 @@ func (d *device) twinRequest(delivery *amqp.Delivery) {
 		err = iothub.NewError(iothub.CodeArgumentInvalid, "A twin request needs a correlation ID.")
 	}
 	if err != nil {
-		_ = delivery.Reject(d.peer.refuse("twin request", err))
+		_ = delivery.Reject(d.refuse("twin request", err))
 		return
 	}
 	answer, err := d.twinOperation(&m)
@@ -113,7 +113,7 @@ func (d *device) twinRequest(delivery *amqp.Delivery) {
 	}
 	message, err := encodeTwin(m.properties.CorrelationID, annotations, answer.body)
 	if err != nil {
-		_ = delivery.Reject(d.peer.refuse("twin request", err))
+		_ = delivery.Reject(d.refuse("twin request", err))
 		return
 	}
 	_ = delivery.Accept()

@@ -130,7 +130,7 @@ func scenarios() []scenario {
 	for _, group := range [][]scenario{
 		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
 		refusalScenarios(),
-		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(),
+		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(), faultRuleScenarios(),
 		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), newcomerScenarios(), seedScenarios(), docsScenarios(),
 	} {
 		all = append(all, group...)

@@ -49,7 +49,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, form envelop
 	case errors.Is(err, hub.ErrUnanswered):
 		panic(http.ErrAbortHandler)
 	}
-	log := s.o.Logger.With("rid", requestID(w), "method", r.Method, "path", r.URL.Path)
+	id, _ := pathID(r) // of nobody, when it cannot be read
+	log := s.o.Logger.With("rid", requestID(w), "method", r.Method, "path", r.URL.Path, "device", id.String(), "conn", r.RemoteAddr)
 	var (
 		e     *iothub.Error
 		fault *syntaxFault
