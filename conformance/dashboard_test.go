@@ -27,7 +27,7 @@ func dashboardScenarios() []scenario {
 				defer close(sent)
 				sendUntil(device, browser)
 			}()
-			browser.waitLine(`^PASSED`, 1, 210*time.Second)
+			browser.waitLine(`^PASSED`, 1, programTimeout)
 			<-sent
 			// What the page says that it did has reached the device.
 			for _, want := range []string{`^desired .*"interval": 10`, `^method .*"hello": \[1, "two", null\]`, `^c2d .*"from the dashboard".*"colour": "blue"`} {

@@ -5,7 +5,6 @@ package conformance
 import (
 	"net"
 	"testing"
-	"time"
 )
 
 // relayAddress is where the Java programs find the relay whose connections are cut; the hub itself is at 127.0.0.1.
@@ -31,7 +30,7 @@ func javaDeviceScenarios() []scenario {
 func javaUploads(t *testing.T, s *site, transports string) {
 	h := s.startHub(t, "--hostname", "127.0.0.1")
 	p := s.startJava(t, h, "device", "MatrixUploads", append(fastStart(), "-Xmx192m"), "UPLOADS="+t.TempDir(), "TRANSPORTS="+transports)
-	p.wait(200 * time.Second)
+	p.wait(programTimeout)
 	wantPassed(t, p)
 	h.wantLittleMemory(t)
 }

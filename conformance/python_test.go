@@ -54,7 +54,7 @@ func pythonFaultScenarios() []scenario {
 }
 
 // programTimeout bounds every program that ends by itself; they bound themselves more tightly.
-const programTimeout = 3 * time.Minute
+const programTimeout = 5 * time.Minute
 
 // single is a scenario of one Python program that checks everything itself, with a device called d1 at hand.
 func single(name string, extra ...string) func(*testing.T, *site) {

@@ -27,7 +27,7 @@ const sharedVariable = "HUBNERITE_CONFORMANCE_SHARED"
 const folderVariable = "HUBNERITE_CONFORMANCE_FOLDER"
 
 // scenarioTimeout ends a scenario that hangs. The longest good one takes about two minutes.
-const scenarioTimeout = 4 * time.Minute
+const scenarioTimeout = 6 * time.Minute
 
 // scenario is one subtest of TestConformance: an emulator and the programs that use it.
 type scenario struct {

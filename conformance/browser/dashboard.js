@@ -359,9 +359,9 @@ async function theRest(page, step) {
 }
 
 setTimeout(() => {
-  console.log('FAILED: still running after 200 s');
+  console.log('FAILED: still running after 280 s');
   process.exit(3);
-}, 200000).unref();
+}, 280000).unref();
 main().then(() => {
   console.log('PASSED');
   process.exit(0);

@@ -49,7 +49,7 @@ final class EventHubs {
     }
 
     public static void main(String[] args) {
-        Check.main(170, EventHubs::run);
+        Check.main(280, EventHubs::run);
     }
 
     static EventHubClientBuilder builder(String connectionString) {

@@ -12,7 +12,7 @@ final class Everyday {
     }
 
     public static void main(String[] args) {
-        Check.main(170, () -> {
+        Check.main(280, () -> {
             String id = System.getenv("IOTHUB_DEVICE_ID");
             Check.equal(new RegistryClient(Check.SERVICE).getDevice(id).getDeviceId(), id, "the registry, over HTTPS");
             for (IotHubClientProtocol protocol : IotHubClientProtocol.values()) {

@@ -33,7 +33,7 @@ final class Matrix {
         parts.put("modules", MatrixModules::run);
         parts.put("certificates", MatrixConnection::certificates);
         String only = System.getenv().getOrDefault("MATRIX_ONLY", "");
-        Check.main(200, () -> {
+        Check.main(280, () -> {
             ExecutorService threads = Executors.newFixedThreadPool(4);
             Map<String, Future<?>> ends = new LinkedHashMap<>();
             parts.forEach((name, part) -> {

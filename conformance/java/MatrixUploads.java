@@ -39,7 +39,7 @@ final class MatrixUploads {
     }
 
     public static void main(String[] args) {
-        Check.main(190, () -> {
+        Check.main(280, () -> {
             Path folder = Path.of(System.getenv("UPLOADS"));
             String[] transports = System.getenv("TRANSPORTS").split(" ");
             for (Map.Entry<String, Integer> size : SIZES.entrySet()) {

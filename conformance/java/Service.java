@@ -11,7 +11,7 @@ final class Service {
     }
 
     public static void main(String[] args) {
-        Check.main(170, () -> {
+        Check.main(280, () -> {
             // They have nothing to do with one another, but that the first one counts devices: all of them are tried.
             attempt(ServiceRegistry::run);
             Thread waiting = new Thread(() -> attempt(ServiceMessages::run)); // for feedback, most of the time

@@ -12,7 +12,7 @@ const { Client } = iothub;
 const Mqtt = transport(mqtt, 'Mqtt');
 const Amqp = transport(iothub, 'Amqp');
 
-main(170, async () => {
+main(280, async () => {
   const service = Client.fromConnectionString(SERVICE, Amqp);
   await service.open();
 

@@ -7,7 +7,7 @@ const mqtt = require('azure-iot-device-mqtt');
 const { Registry } = require('azure-iothub');
 const { transport, SERVICE, DEVICE, ID, eventually, refused, main } = require('./common');
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const device = DeviceClient.fromConnectionString(DEVICE, transport(mqtt, 'Mqtt'));
   await device.open();

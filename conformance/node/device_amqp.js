@@ -14,7 +14,7 @@ const Transport = transport(amqp, 'Amqp');
 const ServiceTransport = transport(iothub, 'Amqp');
 const called = (start) => new Promise((resolve, reject) => { start((err, value) => (err ? reject(err) : resolve(value))); });
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const service = ServiceClient.fromConnectionString(SERVICE, ServiceTransport);
   await service.open();

@@ -352,7 +352,7 @@ async function renewal() {
   cell(NAME, 'sas-renewal');
 }
 
-main(170, async () => {
+main(280, async () => {
   await service.open();
   const renewed = renewal();
   renewed.catch(() => {}); // it is waited for below

@@ -14,7 +14,7 @@ const { SERVICE, DEVICE, ID, fields, sleep, eventually, refused, kept, main } = 
 
 const { Client: ServiceClient, Registry } = iothub;
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const device = DeviceClient.fromConnectionString(DEVICE, Http);
   await device.open();

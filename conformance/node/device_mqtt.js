@@ -12,7 +12,7 @@ const { Client: ServiceClient, Registry } = iothub;
 const Mqtt = transport(mqtt, 'Mqtt');
 const Amqp = transport(iothub, 'Amqp');
 
-main(170, async () => {
+main(280, async () => {
   const device = DeviceClient.fromConnectionString(DEVICE, Mqtt);
   const registry = Registry.fromConnectionString(SERVICE);
   const service = ServiceClient.fromConnectionString(SERVICE, Amqp);

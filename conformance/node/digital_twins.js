@@ -9,7 +9,7 @@ const { transport, SERVICE, DEVICE, ID, eventually, refused, main } = require('.
 
 const MODEL = 'dtmi:com:example:TemperatureController;1';
 
-main(170, async () => {
+main(280, async () => {
   const twins = new DigitalTwinClient(new IoTHubTokenCredentials(SERVICE));
   const device = DeviceClient.fromConnectionString(DEVICE, transport(mqtt, 'Mqtt'));
   await device.setOptions({ modelId: MODEL });

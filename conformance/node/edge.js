@@ -105,7 +105,7 @@ async function scenario(transport) {
   await Promise.all([sensor, filter, child].map((client) => client.close()));
 }
 
-main(170, async () => {
+main(280, async () => {
   for (const transport of TRANSPORTS.filter((name) => name !== 'http')) await scenario(transport);
 
   // The SDK's HTTP transport takes no notice of the gateway, and has no inputs.

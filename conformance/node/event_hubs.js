@@ -36,7 +36,7 @@ class Reader {
   }
 }
 
-main(170, async () => {
+main(280, async () => {
   const hub = (await (await fetch(`${ADMIN}/info`)).json()).eventHub;
   const read = (partition, how) => new Reader(hub.connectionString, partition, how);
 

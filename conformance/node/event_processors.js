@@ -89,7 +89,7 @@ async function post(body, headers) {
   assert.strictEqual(answer.status, 204, await answer.text());
 }
 
-main(170, async () => {
+main(280, async () => {
   const hub = (await (await fetch(`${ADMIN}/info`)).json()).eventHub;
   const store = new Store();
   const processor = () => new Processor(hub.connectionString, store);

@@ -209,7 +209,7 @@ async function judge(kind) {
   cell(NAME, `fault-${kind}`);
 }
 
-main(170, async () => {
+main(280, async () => {
   await service.open();
   await Promise.all(KINDS.map(judge));
   await service.close();

@@ -32,7 +32,7 @@ function file(size) {
   return { stream: Readable.from(pieces()), hash };
 }
 
-main(170, async () => {
+main(280, async () => {
   const service = iothub.Client.fromConnectionString(SERVICE, transport(iothub, 'Amqp'));
   await service.open();
   const seen = [];

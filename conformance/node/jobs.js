@@ -7,7 +7,7 @@ const mqtt = require('azure-iot-device-mqtt');
 const { JobClient, Registry } = require('azure-iothub');
 const { transport, SERVICE, DEVICE, ID, eventually, refused, main } = require('./common');
 
-main(170, async () => {
+main(280, async () => {
   const jobs = JobClient.fromConnectionString(SERVICE);
   const registry = Registry.fromConnectionString(SERVICE);
   await registry.create({ deviceId: 'away' });

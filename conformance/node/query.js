@@ -15,7 +15,7 @@ async function pages(query, method) {
   return all;
 }
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   for (let n = 0; n < 5; n++) {
     await registry.create({ deviceId: `pump-${n}` });

@@ -114,7 +114,7 @@ class Device {
   }
 }
 
-main(170, async () => {
+main(280, async () => {
   const ports = JSON.parse(process.env.PORTS);
   await Promise.all([listen(8883, ports.mqtt), listen(5671, ports.amqp), listen(443, ports.https)]);
   await service.open();

@@ -5,7 +5,7 @@ const assert = require('assert');
 const { Registry, Client } = require('azure-iothub');
 const { SERVICE, refused, main } = require('./common');
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
 
   const made = (await registry.create({ deviceId: 'made', status: 'enabled' })).responseBody;

@@ -40,7 +40,7 @@ async function account() {
   return { blobs, uri };
 }
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
 
   const devices = Array.from({ length: 100 }, (_, i) => ({ deviceId: `n${String(i).padStart(3, '0')}`, status: 'enabled' }));

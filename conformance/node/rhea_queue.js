@@ -13,9 +13,9 @@ const { types, message } = rhea;
 const [host, port] = process.env.QUEUE_NODE.split(':');
 
 setTimeout(() => {
-  console.log('FAILED: still running after 170 s');
+  console.log('FAILED: still running after 280 s');
   process.exit(3);
-}, 170000).unref();
+}, 280000).unref();
 
 // The library's own reading of a message forgets the types, so its bytes are kept beside it.
 const decode = message.decode;

@@ -23,7 +23,7 @@ async function client(prefix, deviceId) {
   return made;
 }
 
-main(170, async () => {
+main(280, async () => {
   const registry = Registry.fromConnectionString(SERVICE);
   const thumbprint = process.env.THUMBPRINT;
   await registry.create({

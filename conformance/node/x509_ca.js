@@ -38,7 +38,7 @@ async function use(Transport, name, deviceId) {
   return made;
 }
 
-main(170, async () => {
+main(280, async () => {
   const registry = iothub.Registry.fromConnectionString(SERVICE);
   const signed = (deviceId, status = 'enabled') => ({ deviceId, status, authentication: { type: 'certificateAuthority' } });
   await registry.create(signed('signed'));
