@@ -29,6 +29,7 @@ func notRunReasons() []string {
 		"needs Azure",
 		"changes the machine",
 		"is or contains this very test, or takes minutes",
+		"make containers runs it",
 		"part of a program",
 		"neither a command nor its output",
 	}

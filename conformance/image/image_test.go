@@ -29,6 +29,7 @@ func TestImage(t *testing.T) {
 	t.Run("life", func(t *testing.T) { testLife(t, e) })
 	t.Run("settings", func(t *testing.T) { testSettings(t, e) })
 	t.Run("compose", func(t *testing.T) { testCompose(t, e) })
+	testExamples(t, e)
 }
 
 // testContent: one program, no shell, not root, small.
