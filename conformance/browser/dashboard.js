@@ -135,7 +135,7 @@ async function main() {
   await page.getByRole('link', { name: DEVICE, exact: true }).waitFor();
   await page.getByLabel('Query').fill('SELECT nonsense');
   await page.getByRole('button', { name: 'Run' }).click();
-  await page.locator('.toast.error').first().waitFor();
+  await page.locator('main p.bad').waitFor();
   step('a query, and what is wrong with another', 1);
 
   // A route, a configuration, a job.
@@ -254,12 +254,15 @@ async function ofLongAgo(page, step) {
 async function accessible(page, step) {
   const source = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
   await page.evaluate(source); // the page lets no other script in
+  await page.evaluate(async () => { (await import('/feed.js')).feed.stop.abort(); });
   const views = ['devices', `devices/${DEVICE}`, 'connect', 'live', 'query', 'connections', 'routing', 'configurations', 'jobs', 'simulations', 'faults', 'hubs', 'settings'];
   for (const view of views) {
     await page.goto(`${ADMIN}/#/${view}`);
     await page.locator('main h1').waitFor();
     for (const theme of ['light', 'dark']) {
       const found = await page.evaluate(async (chosen) => {
+        // Nothing may come and go while it looks.
+        for (let i = setTimeout(() => {}, 0); i > 0; i -= 1) clearTimeout(i);
         document.documentElement.dataset.theme = chosen;
         // The colours are what the other scheme changes.
         const { violations } = await window.axe.run(document, { resultTypes: ['violations'], ...(chosen === 'dark' && { runOnly: ['color-contrast'] }) });
@@ -269,6 +272,7 @@ async function accessible(page, step) {
     }
   }
   await page.evaluate(() => { delete document.documentElement.dataset.theme; });
+  await page.reload();
   step('nothing that axe-core objects to on any page, light or dark');
 }
 
