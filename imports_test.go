@@ -50,7 +50,7 @@ func rooms() map[string][]string {
 		"docs":                  {},
 		// A module of its own.
 		"testcontainers": {},
-		".":              {},
+		".":              {"internal/docpage"},
 
 		// A seed file is data; seedhub makes it true of a hub.
 		"simulate/template": {},
