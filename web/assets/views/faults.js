@@ -13,7 +13,8 @@ const SWITCHES = [
   ['Disconnect at the next message', { operation: 'telemetry', action: 'disconnect', count: 1 }],
   ['Silence: the next sender keeps its socket, and nobody is there', { operation: 'telemetry', action: 'halfOpen', count: 1 }],
 ];
-const OPERATIONS = ['telemetry', 'c2d', 'c2d-send', 'method', 'twin-get', 'twin-report', 'twin-desired', 'connect', 'rest', 'handshake'];
+const OPERATIONS = ['telemetry', 'c2d', 'c2d-send', 'feedback', 'file-notification', 'method', 'twin-get', 'twin-report', 'twin-desired', 'connect', 'rest', 'events',
+  'handshake'];
 const ACTIONS = ['drop', 'delay', 'duplicate', 'refuse', 'throttle', 'disconnect', 'halfOpen', 'certificate'];
 
 /** sameRule tells whether a rule that is there is the one of a switch: it says what the switch says, and is about all devices. */
