@@ -40,7 +40,7 @@ func docsNeeds() map[string]docsNeed {
 		"go":         {"", docsGo},
 		"go-modules": {"", docsGoModules},
 		"checkout":   {"", docsCheckout},
-		"curl":       {"curl", nil},
+		"curl":       {"curl", docsCurl},
 		// For what changes the hosts file or wants certain ports to be free.
 		"namespace": {"namespace", nil},
 		"openssl":   {"openssl", nil},
@@ -105,6 +105,13 @@ func docsPython(t *testing.T, s *site, e *docsPlace) {
 	e.set("PIP_FIND_LINKS", needVariable(t, "HUBNERITE_DOCS_WHEELS", "scripts/python-env"))
 	e.set("PIP_NO_CACHE_DIR", "1")
 	e.set("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+}
+
+// docsCurl is a curl that fails when it is answered with an error, which on a page would be a mistake.
+func docsCurl(t *testing.T, _ *site, e *docsPlace) {
+	if err := os.WriteFile(filepath.Join(e.home, ".curlrc"), []byte("fail-with-body\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // docsNode is npm that installs from its cache.

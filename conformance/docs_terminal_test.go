@@ -23,6 +23,8 @@ type terminal struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	marker string
+	// goRun says that the last block runs something by `go run`.
+	goRun bool
 	// running is set while the last block goes on running. compared counts the lines of its output that the page has had.
 	running  bool
 	compared int
