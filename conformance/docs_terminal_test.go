@@ -25,9 +25,8 @@ type terminal struct {
 	marker string
 	// goRun says that the last block runs something by `go run`.
 	goRun bool
-	// running is set while the last block goes on running. compared counts the lines of its output that the page has had.
-	running  bool
-	compared int
+	// running is set while the last block goes on running.
+	running bool
 
 	mu      sync.Mutex
 	output  []string // of the last block
@@ -79,7 +78,7 @@ func (term *terminal) say(line string) { _, _ = io.WriteString(term.in, line+"\n
 // execute starts a block. A strict one ends at the first command that fails, and the shell with it.
 func (term *terminal) execute(block string, strict bool) {
 	term.mu.Lock()
-	term.output, term.status, term.compared = nil, -1, 0
+	term.output, term.status = nil, -1
 	if term.closed {
 		term.status = 255
 	}

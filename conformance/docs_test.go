@@ -189,12 +189,9 @@ func (r *reader) compare(term *terminal, step docpage.Step) {
 		}
 		return
 	}
+	// Anywhere in what the block has printed: whether one thing comes before another is mostly chance.
 	if !term.waitOutput(r.within(outputTimeout), func(lines []string) bool {
-		end := docpage.Match(step.Text, lines[term.compared:], false)
-		if end >= 0 {
-			term.compared += end
-		}
-		return end >= 0
+		return docpage.Match(step.Text, lines, false) >= 0
 	}) {
 		r.t.Fatalf("%s: the page says\n%s\nprinted was\n%s", r.at, step.Text, term.printed())
 	}
