@@ -6,7 +6,7 @@ from azure.iot.device import IoTHubDeviceClient
 
 from common import DEVICE_OPTIONS, advance, check, collect, device_string, equal, eventually, finish, registry_manager, rest, within
 
-within(170)
+within(280)
 manager = registry_manager()
 device = manager.create_device_with_sas("limits", None, None, "enabled")
 

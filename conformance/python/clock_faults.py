@@ -10,7 +10,7 @@ from azure.iot.hub.models import CloudToDeviceMethod
 
 from common import ADMIN, DEVICE, SERVICE, advance, check, equal, eventually, finish, within
 
-within(170)
+within(280)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 
 

@@ -17,7 +17,7 @@ import time
 
 from common import SERVICE, check, device_string, equal, eventually, fields, finish, refused, rest, sas, within
 
-within(170)
+within(280)
 HOST = fields(SERVICE)["HostName"]
 WRONG = base64.b64encode(b"this is not the key of anybody..").decode()
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)

@@ -11,7 +11,7 @@ from azure.iot.hub.models import Module
 
 from common import DEVICE, SERVICE, equal, fields, finish, kept, sas, within
 
-within(170)
+within(280)
 device = fields(DEVICE)
 HOST, ID = device["HostName"], device["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)

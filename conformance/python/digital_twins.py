@@ -6,7 +6,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, check, equal, eventually, fields, finish, refused, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 MODEL = "dtmi:com:example:TemperatureController;1"
 twins = DigitalTwinClient.from_connection_string(SERVICE)

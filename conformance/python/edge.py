@@ -13,7 +13,7 @@ from azure.iot.hub.models import ConfigurationContent
 
 from common import SERVICE, cell, equal, eventually, finish, kept, refused, within
 
-within(150)
+within(280)
 HUB, GATEWAY = "behind-the-gateway.azure-devices.net", "gateway.factory.example"
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 

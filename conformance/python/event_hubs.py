@@ -10,7 +10,7 @@ from azure.iot.device import IoTHubDeviceClient, Message
 from common import DEVICE, check, equal, eventually, finish, within
 from event_reader import HUB, ID, Reader, consumer, reading
 
-within(170)
+within(280)
 device = IoTHubDeviceClient.create_from_connection_string(DEVICE)
 before = datetime.datetime.now(datetime.timezone.utc)
 device.send_message("one")

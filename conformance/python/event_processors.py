@@ -12,7 +12,7 @@ from azure.iot.device import IoTHubDeviceClient
 from common import DEVICE, SERVICE, check, equal, eventually, fields, finish, refused, sas, within
 from event_reader import HUB, ID, Reader, consumer
 
-within(170)
+within(280)
 device = IoTHubDeviceClient.create_from_connection_string(DEVICE)
 for text in "one", "two", "three", "four":
     device.send_message(text)

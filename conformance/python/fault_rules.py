@@ -17,7 +17,7 @@ from msrest.exceptions import HttpOperationError
 from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, kept, refused, within
 from event_reader import consumer, reading
 
-within(170)
+within(280)
 ID, HOST = fields(DEVICE)["DeviceId"], fields(DEVICE)["HostName"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 jobs = IoTHubJobManager.from_connection_string(SERVICE)

@@ -20,7 +20,7 @@ from common import (
     DEVICE_OPTIONS, advance, cell, check, device_string, equal, eventually, finish, kept, refused, registry_manager, within,
 )
 
-within(170)
+within(280)
 manager = registry_manager()
 one_at_a_time = threading.Lock()  # uamqp is not for several threads
 LASTS = 300

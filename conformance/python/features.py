@@ -12,7 +12,7 @@ from common import (
     DEVICE, DEVICE_OPTIONS, advance, cell, check, equal, eventually, fields, finish, kept, not_supported, registry_manager, rest, within,
 )
 
-within(170)
+within(280)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
 manager = registry_manager()
 SESSION = requests.Session()  # so that the calls need one connection

@@ -11,7 +11,7 @@ from proton.utils import BlockingConnection
 from amqp_peer import plain, tls
 from common import SERVICE, advance, check, collect, device_string, equal, eventually, fields, finish, rest, within
 
-within(170)
+within(280)
 HOST = fields(SERVICE)["HostName"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 

@@ -14,7 +14,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 
 from common import ADMIN, DEVICE, DEVICE_OPTIONS, cell, check, equal, eventually, fields, finish, kept, refused, rest, sas, within
 
-within(170)
+within(280)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS)
 account = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])

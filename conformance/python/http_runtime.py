@@ -6,7 +6,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, check, equal, eventually, fields, finish, refused, rest, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 runtime = IoTHubHttpRuntimeManager.from_connection_string(SERVICE)
 registry = IoTHubRegistryManager.from_connection_string(SERVICE)

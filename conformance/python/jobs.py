@@ -10,7 +10,7 @@ from msrest.exceptions import DeserializationError, HttpOperationError
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, check, device_string, equal, eventually, fields, finish, refused, rest, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 jobs = IoTHubJobManager.from_connection_string(SERVICE)
 registry = IoTHubRegistryManager.from_connection_string(SERVICE)

@@ -8,7 +8,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, Twin
 
 from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, finish, within
 
-within(170)
+within(280)
 NAME = "other.factory.example"  # of the runner's hosts file
 
 

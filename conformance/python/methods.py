@@ -10,7 +10,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, SERVICE, check, equal, fields, finish, refused, rest, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE)

@@ -6,7 +6,7 @@ from azure.iot.hub.models import ConfigurationContent
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, cell, equal, eventually, fields, finish, kept, registry_manager, within
 
-within(170)
+within(280)
 HOST = fields(DEVICE)["HostName"]
 manager = registry_manager()
 manager.create_device_with_sas("edge", None, None, "enabled", iot_edge=True)

@@ -8,7 +8,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, SERVICE, equal, eventually, fields, finish, kept, refused, within
 
-within(170)
+within(280)
 HOST, ID = fields(DEVICE)["HostName"], fields(DEVICE)["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 

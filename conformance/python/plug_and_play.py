@@ -9,7 +9,7 @@ from azure.iot.hub.models import QuerySpecification
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, cell, check, equal, eventually, fields, finish, kept, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 MODEL = "dtmi:com:example:TemperatureController;2"
 twins = DigitalTwinClient.from_connection_string(SERVICE)

@@ -17,7 +17,7 @@ from proton.utils import BlockingConnection, ConnectionClosed, LinkDetached, Sen
 from common import check, equal, finish, within
 
 NODE, USER, PASSWORD = os.environ["QUEUE_NODE"], os.environ["QUEUE_USER"], os.environ["QUEUE_PASSWORD"]
-within(80)
+within(280)
 
 
 def connect(**how):

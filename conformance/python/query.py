@@ -6,7 +6,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import SERVICE, check, equal, finish, refused, rest, within
 
-within(170)
+within(280)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 NAMES = ["pump-{}".format(n) for n in range(7)]
 for n, name in enumerate(NAMES):

@@ -7,7 +7,7 @@ from azure.iot.device import IoTHubDeviceClient, Message
 
 from common import ADMIN, DEVICE, DEVICE_OPTIONS, check, equal, fields, finish, kept, line, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 STAMPED = ("connectionDeviceGenerationId", "enqueuedTime")
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS)

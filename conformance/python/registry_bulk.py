@@ -13,7 +13,7 @@ from msrest.exceptions import HttpOperationError
 from blobs import Account
 from common import SERVICE, check, equal, eventually, finish, refused, rest, within
 
-within(170)
+within(280)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 KEY = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OTHER = base64.b64encode(b"fedcba9876543210fedcba9876543210").decode()

@@ -10,7 +10,7 @@ from azure.iot.device import IoTHubDeviceClient, Message
 
 from common import ADMIN, DEVICE, DEVICE_OPTIONS, check, equal, fields, finish, kept, rest, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 
 

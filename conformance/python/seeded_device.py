@@ -5,7 +5,7 @@ from azure.iot.hub import IoTHubRegistryManager
 
 from common import DEVICE, DEVICE_OPTIONS, SERVICE, collect, equal, eventually, fields, finish, kept, line, within
 
-within(170)
+within(280)
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS)
 client.connect()
 twin = client.get_twin()

@@ -10,7 +10,7 @@ from azure.iot.hub.models import CloudToDeviceMethod, QuerySpecification, Twin, 
 from common import ADMIN, SERVICE, advance, check, equal, eventually, finish, rest, within
 from event_reader import Reader
 
-within(170)
+within(280)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 NAMES = ["thermostat-{:02}".format(n) for n in range(1, 11)]
 

@@ -7,7 +7,7 @@ from azure.iot.hub import IoTHubRegistryManager
 
 from common import DEVICE, SERVICE, check, equal, eventually, fields, finish, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 

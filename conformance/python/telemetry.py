@@ -8,7 +8,7 @@ from azure.iot.device import IoTHubDeviceClient, Message
 
 from common import DEVICE, DEVICE_OPTIONS, cell, check, equal, fields, finish, kept, refused, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE, **DEVICE_OPTIONS)
 

@@ -11,7 +11,7 @@ from msrest.exceptions import HttpOperationError
 
 from common import DEVICE, SERVICE, check, collect, equal, eventually, fields, finish, refused, within
 
-within(170)
+within(280)
 ID = fields(DEVICE)["DeviceId"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 client = IoTHubDeviceClient.create_from_connection_string(DEVICE)

@@ -9,7 +9,7 @@ from azure.iot.hub import IoTHubRegistryManager
 
 from common import DEVICE_OPTIONS, SERVICE, cell, equal, fields, finish, kept, refused, within
 
-within(170)
+within(280)
 HOST = fields(SERVICE)["HostName"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
 manager.create_device_with_x509("certified", os.environ["THUMBPRINT"], os.environ["THUMBPRINT"], "enabled")

@@ -10,7 +10,7 @@ from azure.iot.hub import IoTHubRegistryManager
 
 from common import ADMIN, DEVICE_OPTIONS, SERVICE, cell, equal, eventually, fields, finish, kept, refused, within
 
-within(170)
+within(280)
 HOST = fields(SERVICE)["HostName"]
 FOLDER = os.environ["CERTS"]
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
