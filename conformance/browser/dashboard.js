@@ -11,7 +11,9 @@ const ADMIN = process.env.HUBNERITE_ADMIN_URL.replace(/\/$/, '');
 const DEVICE = 'd1';
 
 async function shot(page, name) {
-  if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`) });
+  if (!process.env.SHOTS) return;
+  await page.evaluate(() => document.getElementById('toasts').replaceChildren());
+  await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`) });
 }
 
 async function main() {
@@ -288,6 +290,7 @@ async function theRest(page, step) {
   await clock.getByRole('button', { name: 'Back to real time' }).click();
   await clock.getByText('running').waitFor();
   await page.locator('header').getByRole('link', { name: 'clock frozen' }).waitFor({ state: 'detached' });
+  assert.strictEqual(await page.locator('#switched').textContent(), '');
   step('the clock is stopped, moved and set right');
   await shot(page, 'clock');
 

@@ -41,6 +41,7 @@ async function show() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
   const page = pages.find((p) => p.path === (name || 'devices'));
   if (leave) leave.abort();
+  for (const old of document.querySelectorAll('.toast.error')) old.remove(); // it was about the page before
   leave = new AbortController();
   const { signal } = leave;
   for (const link of document.querySelectorAll('#nav a')) {
@@ -142,7 +143,7 @@ async function shift() {
   const wanted = text.filter(Boolean).join(' ');
   if (box.dataset.text === wanted) return;
   box.dataset.text = wanted;
-  fill(box, text.map((one, i) => one && h('a', { class: 'tag warn', href: i ? '#/faults' : '#/settings' }, one)));
+  fill(box, text.map((one, i) => (one ? h('a', { class: 'tag warn', href: i ? '#/faults' : '#/settings' }, one) : null)));
 }
 
 function state() {
