@@ -20,12 +20,12 @@ IMAGE   ?= hubnerite:dev
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules schemathesis browser engine
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules schemathesis browser engine testcontainers
 	@$(MAKE) --no-print-directory vet lint unit cross conformance containers fuzz-amqp
 	@scripts/not-run --report
 
@@ -115,12 +115,15 @@ image: ## The container image, as IMAGE (hubnerite:dev)
 	docker build -t $(IMAGE) .
 
 .PHONY: containers
-containers: python engine ## The container image built, run and used by SDK programs, docker-compose.yml, and what is made for Testcontainers
+containers: engine testcontainers ## The container image built, run and used by SDK programs, docker-compose.yml, and what is made for Testcontainers
 	@scripts/containers -test.v
 
 .PHONY: engine
-engine: ## Docker, where there is no daemon to use, and what the programs in containers need
+engine: ## Docker, where there is no daemon to use
 	@scripts/docker-env
+
+.PHONY: testcontainers
+testcontainers: python node java ## The packages of the programs in examples/testcontainers, into .cache/
 	@scripts/testcontainers-env
 
 .PHONY: python
