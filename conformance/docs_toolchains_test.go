@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -55,7 +56,11 @@ func publish(t *testing.T, root, proxy, module, version string) {
 		t.Fatal(err)
 	}
 	w := zip.NewWriter(file)
-	for _, path := range checkoutFiles(t, root) {
+	paths := checkoutFiles(t, root)
+	for _, path := range paths {
+		if inOtherModule(path, paths) {
+			continue
+		}
 		first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
 		if strings.HasSuffix(path, "_test.go") || first == "docs" || first == "conformance" || first == "bench" {
 			continue // what nobody imports
@@ -70,6 +75,16 @@ func publish(t *testing.T, root, proxy, module, version string) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// inOtherModule tells whether a file is in a folder with a go.mod of its own, at any height below the root.
+func inOtherModule(path string, paths []string) bool {
+	for folder := filepath.Dir(path); folder != "."; folder = filepath.Dir(folder) {
+		if slices.Contains(paths, filepath.Join(folder, "go.mod")) {
+			return true
+		}
+	}
+	return false
 }
 
 func addFile(w *zip.Writer, path, name string) error {

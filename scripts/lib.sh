@@ -64,9 +64,10 @@ make_venv() {
   quiet "$1" -m venv "$2" || { may_apt && apt_install python3-venv && quiet "$1" -m venv "$2"; }
 }
 
-# page_commands START: the commands of the documentation's pages that begin so, such as the installs of packages, each once.
+# page_commands START: the commands of the documentation's pages that begin so, such as the installs of packages, each once. Those of a file of requirements belong to
+# programs elsewhere in the checkout, and are left out.
 page_commands() {
-  sed -n "s/^ *\($1 .*\)\$/\1/p" docs/*.md README.md CONTRIBUTING.md | sort -u
+  sed -n "s/^ *\($1 .*\)\$/\1/p" docs/*.md README.md CONTRIBUTING.md | sed '/ -r /d' | sort -u
 }
 
 # page_files PAGE FOLDER: writes the files that a page of the documentation has its reader save.
