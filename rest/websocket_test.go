@@ -466,20 +466,28 @@ func TestWebSocketTLS(t *testing.T) {
 func TestWebSocketShutdown(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("group", func(t *testing.T) {
-		stop, running := make(chan struct{}), make(chan struct{}, 2)
+		politeEnds, silentEnds, running := make(chan struct{}), make(chan struct{}), make(chan struct{}, 2)
+		ends := make(chan chan struct{}, 2)
+		ends <- politeEnds
+		ends <- silentEnds
 		s := serveWebSockets(t, func(_ context.Context, c net.Conn, _ string) {
-			running <- struct{}{}
-			<-stop
+			select {
+			case end := <-ends:
+				running <- struct{}{}
+				<-end
+			default:
+				running <- struct{}{}
+			}
 			_ = c.Close()
 		})
 		polite := s.dial("/$iothub/websocket", mqttOptions())
+		<-running
 		said := make(chan error, 1)
 		go func() {
 			_, _, err := polite.Read(t.Context())
 			said <- err
 		}()
 		s.open(t) // will not answer
-		<-running
 		<-running
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -502,11 +510,17 @@ func TestWebSocketShutdown(t *testing.T) {
 			t.Fatalf("Shutdown did not wait: %v", err)
 		default:
 		}
-		close(stop)
+		close(politeEnds)
 		if err := <-said; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("farewell: %v", err)
 		}
 		cancel()
+		for cut := false; !cut; time.Sleep(time.Millisecond) { // until Shutdown waits for nobody's farewell
+			s.api.mu.Lock()
+			cut = s.api.cut
+			s.api.mu.Unlock()
+		}
+		close(silentEnds)
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Shutdown: %v", err)
 		}
