@@ -25,7 +25,7 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules schemathesis browser engine testcontainers
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules c schemathesis browser engine testcontainers
 	@$(MAKE) --no-print-directory vet lint unit cross conformance containers fuzz-amqp
 	@scripts/not-run --report
 
@@ -63,7 +63,7 @@ cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist
 	done
 
 .PHONY: conformance
-conformance: build python node java modules schemathesis browser ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
+conformance: build python node java modules c schemathesis browser ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
 	@scripts/conformance -test.v -test.parallel $(PARALLEL)
 
 .PHONY: demo
@@ -141,6 +141,10 @@ schemathesis: ## Schemathesis, which makes requests from the description of the 
 .PHONY: java
 java: ## The jars and the compiled programs of the Java conformance programs, into .cache/
 	@scripts/java-env
+
+.PHONY: c
+c: ## A C compiler and libmosquitto, for the documentation's C page
+	@scripts/c-env
 
 .PHONY: modules
 modules: ## The Go modules of the documentation's pages, into .cache/

@@ -39,6 +39,7 @@ func docsNeeds() map[string]docsNeed {
 		"java":       {"java", docsJava},
 		"go":         {"", docsGo},
 		"go-modules": {"", docsGoModules},
+		"c":          {"c", nil},
 		"checkout":   {"", docsCheckout},
 		"curl":       {"curl", docsCurl},
 		// For what changes the hosts file or wants certain ports to be free.

@@ -180,6 +180,10 @@ func (s *site) require(t *testing.T, needs []string) {
 			if s.java == "" {
 				missing = "Java"
 			}
+		case "c":
+			if exec.Command("cc", "-E", "-include", "mosquitto.h", "-x", "c", os.DevNull).Run() != nil {
+				missing = "a C compiler with libmosquitto"
+			}
 		case "browser":
 			if s.browser == "" || s.chromium == "" {
 				missing = "Chromium"

@@ -13,7 +13,7 @@ import (
 
 // pageNeeds are the words of a page's "needs" comment; docsNeeds of package conformance says what they are.
 func pageNeeds() []string {
-	return []string{"python", "node", "java", "go", "go-modules", "checkout", "curl", "openssl", "namespace"}
+	return []string{"python", "node", "java", "go", "go-modules", "c", "checkout", "curl", "openssl", "namespace"}
 }
 
 // notRunReasons are the reasons for which a block may be left out when TestConformance follows the pages.
