@@ -87,10 +87,10 @@ func TestDocumentation(t *testing.T) {
 	html := page.Body.String()
 	for path, parameters := range map[string]string{
 		"/health": "", "/info": "hub", "/ca.pem": "", "/unsupported": "hub",
-		"/messages":      "device module event protocol code outcome method property system body since direction source limit hub",
+		"/messages":      "device module event protocol code outcome method property system body since direction source limit newest hub",
 		"/messages/wait": "device module event protocol code outcome method property system body since direction source limit count timeout hub",
 		"/activity/wait": "device module event protocol code outcome method property system body since kind limit count timeout hub",
-		"/methods":       "device module event protocol code outcome method property system body since limit hub", "/clock": "",
+		"/methods":       "device module event protocol code outcome method property system body since limit newest hub", "/clock": "",
 		"/routes": "hub", "/routes/{name}": "name hub", "/enrichments": "hub", "/enrichments/{name}": "name hub",
 		"/endpoints": "hub", "/endpoints/{name}": "name hub", "/dead-letters": "hub",
 	} {

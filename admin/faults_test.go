@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 	}
 	for body, says := range map[string]string{
 		`{"operation":"telemetry","action":"explode"}`:                                          "body.action",
-		`{"operation":"x","action":"drop"}`:                                                     "none of those",
+		`{"operation":"x","action":"drop"}`:                                                     "is none of telemetry, c2d, c2d-send, feedback, file-notification",
 		`{"operation":"telemetry","action":"refuse","code":"Nonsense"}`:                         "body.code",
 		`{"operation":"telemetry","action":"refuse","code":123456}`:                             "body.code",
 		`{"operation":"telemetry","action":"delay","delay":{"value":"soon"}}`:                   "body.delay.value",
