@@ -135,6 +135,7 @@ func New(o Options) http.Handler {
 	s.registerUnsupported()
 	if s.Inspector != nil {
 		s.registerInspector()
+		s.registerPcap()
 	}
 	s.describeHubParameter()
 	mux.Get("/docs", s.docs)

@@ -92,6 +92,34 @@ func (s *server) registerInspector() {
 	})
 }
 
+// registerPcap offers what was recorded for Wireshark.
+func (s *server) registerPcap() {
+	const contentType = "application/vnd.tcpdump.pcap"
+	huma.Register(s.api, huma.Operation{
+		OperationID: "inspectedPcap", Method: http.MethodGet, Path: "/inspector/{id}/pcap", Summary: "What went over a connection, as a capture file", Tags: []string{"inspector"},
+		Description: "For Wireshark and tshark: what was said inside of TLS and WebSockets, as TCP to the plain port of the protocol. Signatures and passwords are crossed out.",
+		Errors:      []int{http.StatusNotFound},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "OK", Content: map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		}},
+	}, func(_ context.Context, in *struct {
+		ID string `path:"id"`
+	},
+	) (*fileOutput, error) {
+		file, ok := s.Inspector.Pcap(in.ID)
+		if !ok {
+			return nil, huma.Error404NotFound("There is no such connection, or it is forgotten.")
+		}
+		return &fileOutput{contentType, `attachment; filename="` + in.ID + `.pcap"`, file}, nil
+	})
+}
+
+type fileOutput struct {
+	ContentType        string `header:"Content-Type"`
+	ContentDisposition string `header:"Content-Disposition"`
+	Body               []byte
+}
+
 func (s *server) inspected() *inspectorOutput {
 	out := &inspectorOutput{InspectorState{Watching: s.Inspector.Watching(), Connections: []InspectedConnection{}}}
 	for _, c := range s.Inspector.Connections() {

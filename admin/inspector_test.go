@@ -3,6 +3,7 @@ package admin
 import (
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hubnerite/hubnerite/inspect"
@@ -47,6 +48,15 @@ func TestInspector(t *testing.T) {
 	w.decode(w.get("/inspector/"+state.Connections[0].ID), http.StatusOK, &answer)
 	if len(answer.Frames) != 1 || answer.Frames[0].Summary != "hello" || answer.Frames[0].Direction != "in" {
 		t.Errorf("frames %+v", answer.Frames)
+	}
+	file := w.get("/inspector/" + state.Connections[0].ID + "/pcap")
+	if file.Code != http.StatusOK || file.Header().Get("Content-Type") != "application/vnd.tcpdump.pcap" ||
+		file.Header().Get("Content-Disposition") != `attachment; filename="`+state.Connections[0].ID+`.pcap"` ||
+		!strings.HasPrefix(file.Body.String(), "\x4d\x3c\xb2\xa1") || !strings.Contains(file.Body.String(), "hello") {
+		t.Errorf("the capture file: %d %v %q", file.Code, file.Header(), file.Body)
+	}
+	if unknown := w.get("/inspector/mqtt-99/pcap"); unknown.Code != http.StatusNotFound {
+		t.Errorf("an unknown connection: %d", unknown.Code)
 	}
 	if unknown := w.get("/inspector/mqtt-99"); unknown.Code != http.StatusNotFound {
 		t.Errorf("an unknown connection: %d", unknown.Code)
