@@ -57,6 +57,8 @@ type serviceSource struct {
 	// late is a locked message that a fault rule holds back until then; the goroutine's own.
 	late  *hub.ServiceDelivery
 	until time.Time
+	// refused says that the link is being ended from here, and takes no more messages; the goroutine's own.
+	refused bool
 
 	mu sync.Mutex
 	// decided are the outcomes that the goroutine has yet to carry out.
@@ -127,6 +129,9 @@ func (f *serviceSource) carryOut(d decision) {
 // when the link has credit for it.
 func (f *serviceSource) pump() {
 	for {
+		if f.refused {
+			return
+		}
 		if f.sender.Credit() == 0 {
 			f.sender.WantReady()
 			return
@@ -157,6 +162,7 @@ func (f *serviceSource) next() (d hub.ServiceDelivery, ok bool) {
 		}
 		d, ok, err := f.queue.Receive(f.peer.hubContext())
 		if err != nil {
+			f.refused = true
 			f.sender.Close(f.peer.refuse(f.to, err))
 			return d, false
 		}
@@ -166,6 +172,7 @@ func (f *serviceSource) next() (d hub.ServiceDelivery, ok bool) {
 		switch fault := f.queue.Fault(f.peer.protocol, peerSocket{f.peer}); {
 		case fault.Err != nil:
 			f.queue.Release(d.LockToken)
+			f.refused = true
 			if !errors.Is(fault.Err, hub.ErrUnanswered) {
 				f.sender.Close(f.peer.refuse(f.to, fault.Err))
 			}
