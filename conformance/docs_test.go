@@ -208,7 +208,7 @@ func (r *reader) interrupt(term *terminal) {
 		r.t.Fatalf("%s: still running 60 s after Ctrl-C:\n%s", r.at, term.printed())
 	case strings.Contains(term.printed(), "panic:") || strings.Contains(term.printed(), "DATA RACE"):
 		r.t.Errorf("%s: a panic:\n%s", r.at, term.printed())
-	case status != 0 && status != 130 && !(status == 1 && term.goRun):
+	case status != 0 && status != 130 && (status != 1 || !term.goRun):
 		r.t.Errorf("%s: exit code %d after Ctrl-C:\n%s", r.at, status, term.printed())
 	}
 }
