@@ -137,12 +137,12 @@ func (h *hub) kill() {
 	h.cmd = nil
 }
 
-// stop ends the emulator as Ctrl-C does.
-func (h *hub) stop() {
+// stop ends the emulator by a signal, os.Interrupt unless another one is given, as Ctrl-C does.
+func (h *hub) stop(signal ...os.Signal) {
 	h.t.Helper()
 	cmd := h.cmd
 	h.cmd = nil
-	_ = cmd.Process.Signal(os.Interrupt)
+	_ = cmd.Process.Signal(append(signal, os.Interrupt)[0])
 	select {
 	case err := <-h.done:
 		if err != nil {

@@ -128,7 +128,7 @@ func TestConformance(t *testing.T) {
 func scenarios() []scenario {
 	var all []scenario
 	for _, group := range [][]scenario{
-		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
+		pythonScenarios(), pythonFaultScenarios(), nodeScenarios(), lifecycleScenarios(), stopScenarios(), commandScenarios(), crashScenarios(), recordScenarios(),
 		refusalScenarios(),
 		hostileScenarios(), managementScenarios(), webSocketScenarios(), queueScenarios(), javaScenarios(), reconnectScenarios(), httpScenarios(), serviceAPIScenarios(), queryScenarios(), faultScenarios(), faultRuleScenarios(),
 		certificateScenarios(), nodeMatrixScenarios(), edgeScenarios(), dashboardScenarios(), newcomerScenarios(), seedScenarios(), docsScenarios(),
