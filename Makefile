@@ -5,6 +5,8 @@ BIN     := bin/hubnerite
 TOOLS   := .tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+GORELEASER_VERSION := v2.16.0
+GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)
 
 # Flags of the program behind bench-mqtt, bench-devices and the like, for example "-rounds 1 -transport plain".
 BENCHFLAGS ?=
@@ -25,7 +27,7 @@ help: ## List the targets
 .PHONY: test
 test: ## Everything: set-up, vet, lint, race-enabled unit tests, the SDK programs, fuzzing of AMQP; names what could not run
 	@rm -f .cache/not-run
-	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules c schemathesis browser engine testcontainers
+	@$(MAKE) --no-print-directory -j4 --output-sync=target tools python node java modules c schemathesis browser engine testcontainers programs
 	@$(MAKE) --no-print-directory vet lint unit cross conformance containers fuzz-amqp
 	@scripts/not-run --report
 
@@ -61,6 +63,10 @@ cross: ## The binary for linux, darwin and windows on amd64 and arm64, into dist
 	    -o dist/hubnerite-$$os-$$arch$$ext ./cmd/hubnerite; \
 	  echo "built dist/hubnerite-$$os-$$arch$$ext"; \
 	done
+
+.PHONY: release-check
+release-check: $(GORELEASER) ## A release for every platform into dist/, published nowhere, and what is in it (about 10 minutes the first time)
+	@scripts/release-check $(GORELEASER)
 
 .PHONY: conformance
 conformance: build python node java modules c schemathesis browser ## Microsoft's SDKs, unmodified, against the built binary on ports 443, 5671 and 8883
@@ -154,6 +160,10 @@ modules: ## The Go modules of the documentation's pages, into .cache/
 browser: ## Chromium and Playwright for the dashboard's tests
 	@scripts/browser-env
 
+.PHONY: programs
+programs: ## zsh, fish and tshark, with which unit tests try what they make
+	@scripts/programs-env
+
 .PHONY: screenshots
 screenshots: build python browser ## The pictures of the dashboard in docs/images, from its test
 	@mkdir -p docs/images
@@ -171,3 +181,9 @@ $(GOLANGCI):
 	@mkdir -p $(TOOLS)/build
 	@GOBIN=$(CURDIR)/$(TOOLS)/build GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(TOOLS)/build/golangci-lint $@
+
+$(GORELEASER):
+	@echo "building goreleaser $(GORELEASER_VERSION); this takes a few minutes, once"
+	@mkdir -p $(TOOLS)/build
+	@GOBIN=$(CURDIR)/$(TOOLS)/build GOFLAGS= $(GO) install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+	@mv $(TOOLS)/build/goreleaser $@

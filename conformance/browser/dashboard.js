@@ -328,6 +328,11 @@ async function theRest(page, step) {
   await page.getByText('"temperature"').first().waitFor();
   await page.getByText(/Puback/i).first().waitFor();
   await shot(page, 'inspector');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download pcap' }).click()]);
+  assert.match(download.suggestedFilename(), /^mqtt(-ws)?-\d+\.pcap$/);
+  const capture = require('fs').readFileSync(await download.path());
+  assert.strictEqual(capture.readUInt32LE(0), 0xa1b23c4d);
+  assert.ok(capture.includes('devices/d1/messages/events/'));
   step('the packets of a connection, decoded');
 
   await page.goto(`${ADMIN}/#/faults`);

@@ -31,9 +31,21 @@ export function address(path, query = {}) {
   return path + (text ? `?${text}` : '');
 }
 
+const authorized = (headers) => (token.get() ? { ...headers, Authorization: `Bearer ${token.get()}` } : { ...headers });
+
+/** download saves what is at a path as a file. */
+export async function download(path, name) {
+  const answer = await fetch(address(path), { headers: authorized({}) });
+  if (!answer.ok) throw new Error(message(await answer.json().catch(() => null), answer));
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
 async function send(method, url, body, headers = {}) {
-  const options = { method, headers: { ...headers } };
-  if (token.get()) options.headers.Authorization = `Bearer ${token.get()}`;
+  const options = { method, headers: authorized(headers) };
   if (body !== undefined) {
     options.body = typeof body === 'string' ? body : JSON.stringify(body);
     options.headers['Content-Type'] = options.headers['Content-Type'] || 'application/json';

@@ -1,6 +1,6 @@
 // The protocol inspector: the connections, and what goes over one of them, decoded.
 
-import { get, id, put } from '../api.js';
+import { download, get, id, put } from '../api.js';
 import { act, clock, empty, fill, h, json, table, title } from '../dom.js';
 import { unfold } from '../entry.js';
 
@@ -57,5 +57,6 @@ async function packets(box, which, signal) {
   await more();
   const timer = setInterval(() => { if (!document.hidden) more().catch(() => {}); }, 1000);
   signal.addEventListener('abort', () => clearInterval(timer));
-  fill(box, h('h1', null, h('a', { href: '#/connections' }, 'Inspector'), ' / ', which), about, h('div', { class: 'bar' }, search), h('div', { class: 'card' }, list));
+  fill(box, h('h1', null, h('a', { href: '#/connections' }, 'Inspector'), ' / ', which,
+    h('button', { type: 'button', class: 'quiet', title: 'For Wireshark', onclick: (e) => act(e.currentTarget, () => download(`/inspector/${id(which)}/pcap`, `${which}.pcap`)) }, 'Download pcap')), about, h('div', { class: 'bar' }, search), h('div', { class: 'card' }, list));
 }
