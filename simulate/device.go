@@ -110,7 +110,8 @@ func (d *device) startSending() {
 	now := d.s.o.Now().UnixNano()
 	for i := range d.of.plan.telemetry {
 		every := int64(d.of.plan.telemetry[i].every)
-		d.s.telemetry.add(now+every/int64(len(d.of.devices))*int64(d.place), d.sender(i))
+		start := now + every/int64(len(d.of.devices))*int64(d.place)
+		d.s.telemetry.add(start, d.sender(i, start))
 	}
 }
 

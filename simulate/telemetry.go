@@ -18,10 +18,10 @@ type sender struct {
 }
 
 // sender returns the task that sends the telemetry of a place in the plan, again and again.
-func (d *device) sender(place int) func(now int64) (again int64) {
+func (d *device) sender(place int, start int64) func(now int64) (again int64) {
 	plan := &d.of.plan.telemetry[place]
 	random := d.randomness(uint64(place) + 1)
-	s := &sender{d: d, plan: plan, body: plan.body.NewState(random), id: plan.messageID.NewState(random)}
+	s := &sender{d: d, plan: plan, scheduled: start, body: plan.body.NewState(random), id: plan.messageID.NewState(random)}
 	for _, p := range plan.properties {
 		s.values = append(s.values, p.value.NewState(random))
 	}
@@ -64,7 +64,7 @@ func (s *sender) send(now int64) (again int64) {
 // next keeps the rhythm: the first time after now that is a whole number of intervals after the last one.
 func (s *sender) next(now int64) int64 {
 	every := int64(s.plan.every)
-	if s.scheduled == 0 || s.scheduled > now {
+	if s.scheduled > now { // the clock was set back
 		s.scheduled = now
 	}
 	s.scheduled += every
