@@ -22,7 +22,7 @@ const docsTimeout = 10 * time.Minute
 const commandTimeout = 4 * time.Minute
 
 // outputTimeout bounds the wait for what a running program is to print.
-const outputTimeout = 90 * time.Second
+const outputTimeout = 3 * time.Minute
 
 // docsPages finds the pages that may have commands: those of docs/ and the ones at the root.
 func docsPages() []string {
