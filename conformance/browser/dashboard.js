@@ -112,8 +112,10 @@ async function main() {
   await page.keyboard.press('?');
   await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
   await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  await page.locator('main input[type=search]').waitFor();
   await page.keyboard.press('/');
-  assert.strictEqual(await page.evaluate(() => document.activeElement.type), 'search');
+  await page.waitForFunction(() => document.activeElement.type === 'search');
   await page.keyboard.press('Escape');
   await page.evaluate(() => document.activeElement.blur());
   step('all pages by the keyboard');

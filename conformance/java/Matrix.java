@@ -17,6 +17,7 @@ final class Matrix {
     static final boolean MQTT = TRANSPORT.startsWith("mqtt");
     static final boolean AMQP = TRANSPORT.startsWith("amqp");
     static final boolean HTTP = TRANSPORT.equals("http");
+    static final boolean WEB_SOCKET = TRANSPORT.endsWith("-ws");
 
     private Matrix() {
     }

@@ -179,7 +179,9 @@ final class MatrixFaults {
             case "InvokeThrottling" -> IotHubStatusCode.SERVER_BUSY.name(); // for the SDK that is what CONNACK 3 means
             default -> REFUSALS.get(type).name();
         };
-        Check.check(!refused.isEmpty() && refused.stream().allMatch(want::equals), "refused is " + want, refused);
+        // Over WebSockets the SDK now and then sees the end of the connection before it reads why.
+        List<String> told = refused.stream().filter(how -> !Matrix.WEB_SOCKET || !how.equals(IotHubStatusCode.IO_ERROR.name())).toList();
+        Check.check(!told.isEmpty() && told.stream().allMatch(want::equals), "refused is " + want, refused);
         Check.equal(Back.keptBodies(device), List.of("afterwards"), "only what came after " + type + " is kept");
     }
 
