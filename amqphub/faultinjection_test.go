@@ -64,7 +64,15 @@ func (r *rig) faulty() *faulty {
 // inject sends a fault message, which is accepted.
 func (r *rig) inject(f *faulty, which iothub.FaultType, duration int32) {
 	r.t.Helper()
-	r.send(f.senders[iothub.FaultKillAMQPTelemetryLink], faultMessage(which, duration))
+	err := f.senders[iothub.FaultKillAMQPTelemetryLink].Send(r.ctx(), faultMessage(which, duration), nil)
+	switch {
+	case err == nil:
+	case which == iothub.FaultKillAMQPTelemetryLink:
+		// Of the outcome and the end of its own link, the client takes either first when it finds both.
+		wantCondition(r.t, "the message that asks for its link's end", err, detachForced)
+	default:
+		r.t.Fatal(err)
+	}
 }
 
 // endOf waits for the end of a link on which the client sends: credit runs out,
