@@ -20,7 +20,7 @@ func testCompose(t *testing.T, e *engine) {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("docker compose is not set up")
 		}
-		t.Skip("docker compose is not there")
+		t.Skip("docker compose is not installed; scripts/not-run names it")
 	}
 	if err := free(fmt.Sprintf("127.0.0.1:%d", adminPort)); err != nil {
 		t.Fatalf("the emulator needs port %d: %v", adminPort, err)

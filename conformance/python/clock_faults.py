@@ -1,14 +1,13 @@
 """The controls of tests: the clock, waiting instead of polling, and fault rules, around a device of the Python SDK."""
 
 import threading
-import time
 
 import requests
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod
 
-from common import ADMIN, DEVICE, SERVICE, advance, check, equal, eventually, finish, within
+from common import ADMIN, DEVICE, SERVICE, advance, check, equal, eventually, finish, succeeds, within
 
 within(280)
 manager = IoTHubRegistryManager.from_connection_string(SERVICE)
@@ -71,19 +70,6 @@ caller.join(60)
 check(len(result) == 1 and "504" in str(getattr(result[0], "response", result[0])), "the caller hears of the time-out", result)
 check(failed["error"]["name"] in ("GatewayTimeout", "DeviceNotOnline"), "and so does who looks", failed)
 admin("PUT", "/clock", json={"offset": "0s", "frozen": False})
-
-
-def succeeds(work, claim):
-    """Repeats what the SDK refuses, as long as it has not noticed that it has a new connection, or none."""
-    def tried():
-        try:
-            work()
-            return True
-        except Exception as err:  # of whatever kind the SDK makes of it
-            print("not yet:", type(err).__name__, err, flush=True)
-            time.sleep(0.5)
-            return False
-    eventually(tried, claim)
 
 
 # What goes wrong on purpose, and a device that survives it.

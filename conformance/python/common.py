@@ -146,6 +146,19 @@ def eventually(condition, claim, seconds=60):
         time.sleep(0.05)
 
 
+def succeeds(work, claim):
+    """Repeats what the SDK refuses as long as it has not noticed what became of its connection."""
+    def tried():
+        try:
+            work()
+            return True
+        except Exception as err:  # of whatever kind the SDK makes of it
+            line("not yet:", type(err).__name__, str(err))
+            time.sleep(0.5)
+            return False
+    eventually(tried, claim)
+
+
 def collect(receive):
     """A list that grows by what receive() returns, in that order. The SDK's handlers run on several threads, so they are no
     judge of order; its receive calls are."""

@@ -14,7 +14,7 @@ from azure.iot.hub import IoTHubJobManager, IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod, Twin, TwinProperties
 from msrest.exceptions import HttpOperationError
 
-from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, kept, refused, within
+from common import ADMIN, DEVICE, SERVICE, check, equal, eventually, fields, finish, kept, refused, succeeds, within
 from event_reader import consumer, reading
 
 within(280)
@@ -48,19 +48,6 @@ def took(work):
 
 def count(body):
     return [m["body"] for m in kept(ID)].count(body)
-
-
-def succeeds(work, claim):
-    """Repeats what the SDK refuses as long as it has not noticed what became of its connection."""
-    def tried():
-        try:
-            work()
-            return True
-        except Exception as err:  # of whatever kind the SDK makes of it
-            print("not yet:", type(err).__name__, err, flush=True)
-            time.sleep(0.2)
-            return False
-    eventually(tried, claim)
 
 
 def new_device(**options):
